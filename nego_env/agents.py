@@ -1,0 +1,174 @@
+"""What an agent is: anything that turns a `View` into a move.
+
+    def my_agent(view): return "I would settle for less. [Accept]"
+
+Any callable is an agent, and so is an object with `act`. Beside `act`, an agent may have
+
+1. `act_batch(views)`: all pending views at once, a list of replies in the same order (local models);
+2. `async aact(view)`: awaited, many at a time (endpoints);
+3. `spawn(seat, scenario)`: a fresh agent for one episode and seat, for agents with state; `scenario` is what that seat
+   may know of it. Not called on an agent with `act_batch`, which sees `view.episode` and `view.seat`;
+4. `close()`: called once for everything spawned, when its episode ends.
+
+The engine uses `act_batch`, else `aact`, else `act`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
+
+from nego_env.errors import AgentError, NotFoundError, unknown_name
+from nego_env.moves import Move
+from nego_env.view import View
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A move with what a trainer needs to know of how it was made; goes to the sidecar, not to the transcript."""
+
+    move: str | Move
+    prompt_ids: tuple[int, ...] = ()
+    """The tokens the model read."""
+    token_ids: tuple[int, ...] = ()
+    """The tokens it sampled, verbatim."""
+    logprobs: tuple[float, ...] = ()
+    """One per sampled token, of the temperature-scaled, untruncated distribution."""
+    finish_reason: str | None = None
+    """`stop`, `length`, ..."""
+    usage: dict[str, int] = {}
+    """Token counts as the model reported them."""
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """An object that plays a seat."""
+
+    def act(self, view: View) -> str | Move | Reply:
+        """What the seat says and does now."""
+        ...
+
+
+AgentLike: TypeAlias = Agent | Callable[[View], str | Move | Reply] | str
+"""An agent, a plain callable, or a name: `boulware`, `my_file.py:my_agent`, `package.module:name`."""
+
+
+class CallableAgent:
+    """A plain function (or coroutine function) as an agent."""
+
+    def __init__(self, function: Callable[[View], Any]) -> None:
+        self.function = function
+        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
+            self.aact = function
+
+    def act(self, view: View) -> str | Move | Reply:
+        """Whatever the function returns."""
+        return self.function(view)  # type: ignore[no-any-return]
+
+
+class NamedAgent(msgspec.Struct, frozen=True):
+    """An agent with the name it has in transcripts."""
+
+    name: str
+    agent: Agent
+
+
+def describe(agent: Any) -> str:
+    """The name of an agent that was given as an object: its `spec`, or its qualified Python name."""
+    spec = getattr(agent, "spec", None)
+    if isinstance(spec, str) and spec:
+        return spec
+    thing = agent.function if isinstance(agent, CallableAgent) else agent
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def resolve_agent(agent: AgentLike) -> NamedAgent:
+    """The agent behind a name, a callable or an object. Raises `NotFoundError` or `AgentError` with a message that helps."""
+    if isinstance(agent, str):
+        return NamedAgent(agent, _as_agent(_load(agent), agent))
+    made = _as_agent(agent, repr(agent))
+    return NamedAgent(describe(made), made)
+
+
+def _as_agent(thing: Any, where: str) -> Agent:
+    if inspect.isclass(thing):
+        try:
+            thing = thing()
+        except TypeError as e:
+            raise AgentError(f"agent {where}: the class cannot be made without arguments: {e}") from None
+    if callable(getattr(thing, "act", None)):
+        return thing  # type: ignore[no-any-return]
+    if callable(getattr(thing, "aact", None)) or callable(getattr(thing, "act_batch", None)):
+        return thing  # type: ignore[no-any-return]
+    if callable(thing):
+        return CallableAgent(thing)
+    raise AgentError(f"agent {where}: expected a callable or an object with act(view), found {type(thing).__name__}")
+
+
+def _load(spec: str) -> Any:
+    """`name`, `name:argument`, `file.py:name` or `module:name`. A registered name wins over a module of that name."""
+    from nego_env.registry import entry_points, load_entry_point
+
+    head, colon, tail = spec.partition(":")
+    registered = entry_points("nego_env.agents")
+    if head in registered:
+        factory = load_entry_point(registered[head])
+        return factory(tail) if colon else factory
+    if not colon:
+        hint = "your own: my_file.py:my_agent or package.module:name"
+        raise unknown_name("agent", spec, registered, hint=hint)
+    file, _, name = spec.rpartition(":")
+    module = _module_from_file(Path(file), spec) if file.endswith(".py") else _module(file, spec)
+    if not hasattr(module, name):
+        public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise unknown_name(f"agent in {file}", name, public)
+    return getattr(module, name)
+
+
+def _module(name: str, spec: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as e:
+        if e.name and (name == e.name or name.startswith(e.name + ".")):
+            raise NotFoundError(f"agent {spec!r}: no module {name!r} (a file needs its .py: {name}.py:NAME)") from None
+        raise AgentError(f"agent {spec!r}: importing {name!r} failed: {e}") from None
+    except Exception as e:
+        raise AgentError(f"agent {spec!r}: importing {name!r} failed: {type(e).__name__}: {e}") from None
+
+
+def _module_from_file(path: Path, spec: str) -> Any:
+    if not path.is_file():
+        raise NotFoundError(f"agent {spec!r}: no file {path}")
+    name = f"nego_agent_file_{path.stem}_{abs(hash(str(path.resolve())))}"
+    if name in sys.modules:
+        return sys.modules[name]
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    assert module_spec is not None  # a .py file always has a spec and a loader
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as e:
+        del sys.modules[name]
+        line = _line_in(e, path)
+        raise AgentError(f"agent {spec!r}: {path}{line} does not run: {type(e).__name__}: {e}") from None
+    return module
+
+
+def _line_in(e: Exception, path: Path) -> str:
+    if isinstance(e, SyntaxError) and e.lineno:
+        return f":{e.lineno}"
+    trace, line = e.__traceback__, ""
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = f":{trace.tb_lineno}"
+        trace = trace.tb_next
+    return line

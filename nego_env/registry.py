@@ -1,0 +1,42 @@
+"""Finding agents, judges, packs, importers and commands by name, through entry points; ours no differently from yours."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint
+from importlib.metadata import entry_points as _installed
+from typing import Any
+
+from nego_env.errors import MissingExtraError, NotFoundError, unknown_name
+
+GROUPS = ("nego_env.agents", "nego_env.judges", "nego_env.packs", "nego_env.importers", "nego_env.commands")
+
+
+@cache
+def entry_points(group: str) -> dict[str, EntryPoint]:
+    """Everything registered in a group, by name. Reads installed metadata once; imports nothing."""
+    return {e.name: e for e in _installed(group=group)}
+
+
+def load_entry_point(entry: EntryPoint) -> Any:
+    """The object behind an entry point. Raises `MissingExtraError` naming the install command, or `NotFoundError`."""
+    try:
+        return entry.load()
+    except ModuleNotFoundError as e:
+        missing = (e.name or "").split(".")[0]
+        extras = [x.removeprefix("extra:") for x in entry.extras]
+        if extras:
+            raise MissingExtraError(
+                f"{entry.name!r} needs {missing}: pip install 'nego-env[{','.join(extras)}]'"
+            ) from None
+        raise NotFoundError(f"{entry.group} {entry.name!r}: cannot import {entry.value}: {e}") from None
+    except AttributeError as e:
+        raise NotFoundError(f"{entry.group} {entry.name!r}: {entry.value}: {e}") from None
+
+
+def load_named(group: str, kind: str, name: str, *, hint: str = "") -> Any:
+    """The object registered as `name`. Raises `NotFoundError` with the closest known names."""
+    known = entry_points(group)
+    if name not in known:
+        raise unknown_name(kind, name, known, hint=hint)
+    return load_entry_point(known[name])
