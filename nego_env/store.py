@@ -1,0 +1,254 @@
+"""Transcripts on disk: one line per episode, written as episodes finish, read lazily.
+
+1. A line is on disk (handed to the operating system) before the next episode is reported finished: killing the process
+   loses nothing that was finished.
+2. A torn last line, what a kill in the middle of a write leaves, is skipped by readers with a note and cut by writers.
+3. A line carries its `attempt`; a scored one is final, an unscored one may be followed by another attempt.
+4. One writer at a time: the file itself is locked, and the lock dies with the process.
+5. `FILE.meta.jsonl` holds clocks, costs, finish reasons, hosts and versions: never needed to understand an episode.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from nego_env.errors import TranscriptError
+from nego_env.transcript import Transcript, decode
+
+
+class TurnMeta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one utterance was made."""
+
+    seat: str
+    seconds: float
+    finish_reason: str | None = None
+    usage: dict[str, int] = {}
+
+
+class EpisodeMeta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of the sidecar: what is true of this run of an episode and of no other."""
+
+    id: str
+    attempt: int
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    turns: tuple[TurnMeta, ...] = ()
+    versions: dict[str, str] = {}
+
+
+def meta_path(path: Path) -> Path:
+    """`FILE.meta.jsonl`."""
+    return path.with_name(path.name + ".meta.jsonl")
+
+
+class TranscriptFile:
+    """A transcript file for reading: `len(f)`, `f[i]`, iteration. Lines are decoded when asked for.
+
+    Raises `TranscriptError` naming the file (and line) for one that is missing, empty, no transcript, or of a newer version.
+    `notes` says what was passed over.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.notes: list[str] = []
+        self._spans: list[tuple[int, int, int]] = []  # line number, byte offset, length
+        self._scan()
+
+    def _scan(self) -> None:
+        at = number = 0
+        with _open_for_reading(self.path) as f:
+            for number, line in enumerate(f, 1):
+                if line.strip():
+                    self._spans.append((number, at, len(line)))
+                at += len(line)
+        if not self._spans:
+            raise TranscriptError(f"{self.path}: empty: there is no transcript in it")
+        last, _, size = self._spans[-1]
+        if not self._raw(len(self._spans) - 1).endswith(b"\n") and not self._whole(len(self._spans) - 1):
+            if len(self._spans) == 1 and not self._raw(0).startswith(b'{"format"'):
+                self[0]  # not one of ours at all: the full message is better than a note
+            self._spans.pop()
+            self.notes.append(f"{self.path}:{last}: the last line is cut off ({size} bytes) and was passed over")
+            if not self._spans:
+                raise TranscriptError(f"{self.path}: its only line is cut off: there is no finished episode in it")
+
+    def _whole(self, i: int) -> bool:
+        try:
+            self[i]
+        except TranscriptError:
+            return False
+        return True
+
+    def _raw(self, i: int) -> bytes:
+        _, at, size = self._spans[i]
+        with _open_for_reading(self.path) as f:
+            f.seek(at)
+            return f.read(size)
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def __getitem__(self, i: int) -> Transcript:
+        return decode(self._raw(i), f"{self.path}:{self._spans[i][0]}")
+
+    def __iter__(self) -> Iterator[Transcript]:
+        with _open_for_reading(self.path) as f:
+            for number, at, size in self._spans:
+                f.seek(at)
+                yield decode(f.read(size), f"{self.path}:{number}")
+
+
+def read(path: str | Path) -> Iterator[Transcript]:
+    """Every transcript of a file, in the order written; a torn last line is passed over."""
+    return iter(TranscriptFile(path))
+
+
+def read_final(path: str | Path) -> list[Transcript]:
+    """One transcript per episode, by index: the scored attempt where there is one, else the last."""
+    best: dict[str, Transcript] = {}
+    for t in read(path):
+        if t.id not in best or not best[t.id].scored:
+            best[t.id] = t
+    return sorted(best.values(), key=lambda t: t.index)
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What a file holds of one episode."""
+
+    id: str
+    next_attempt: int
+    """The attempt to play next: one more than the last, or the same again when that one was interrupted."""
+    scored: bool
+
+
+class TranscriptWriter:
+    """The one writer of a transcript file: locks it, cuts a torn last line, appends. Use as a context manager.
+
+    `expected(index)` is the id that episode `index` has in the run about to be written; a file with other ids holds another
+    run and is refused with a `TranscriptError` that says what differs (`describe` names this run for the message).
+    """
+
+    def __init__(
+        self, path: str | Path, expected: Callable[[int], str] | None = None, *, fresh_only: bool = False
+    ) -> None:
+        self.path = Path(path)
+        self.notes: list[str] = []
+        self.done: dict[int, Progress] = {}
+        """By index: what the file holds already."""
+        self._file = self._lock()
+        try:
+            self._resume(expected, fresh_only)
+            self._meta = meta_path(self.path).open("ab")
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _lock(self) -> BinaryIO:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+b", buffering=0)
+        except OSError as e:
+            raise TranscriptError(f"{self.path}: cannot be written: {e.strerror}") from None
+        if not _try_lock(file):
+            file.close()
+            raise TranscriptError(f"{self.path}: another process is writing to it; wait for it, or give another --out")
+        return file
+
+    def _resume(self, expected: Callable[[int], str] | None, fresh_only: bool) -> None:
+        size = self.path.stat().st_size
+        if size == 0:
+            return
+        if fresh_only:
+            raise TranscriptError(f"{self.path}: exists already; give another --out")
+        keep = 0
+        with self.path.open("rb") as f:
+            for number, line in enumerate(f, 1):
+                if line.endswith(b"\n"):
+                    if line.strip():
+                        self._note(decode(line, f"{self.path}:{number}"), number, expected)
+                    keep += len(line)
+                elif self._complete(line, number, expected):
+                    self._file.write(b"\n")
+                    return
+        if keep < size:
+            if keep == 0 and not self._is_ours():
+                raise TranscriptError(f"{self.path}: not a transcript file; it is left as it is: give another --out")
+            os.truncate(self.path, keep)
+            self.notes.append(f"{self.path}: cut {size - keep} bytes of an unfinished last line")
+
+    def _is_ours(self) -> bool:
+        with self.path.open("rb") as f:
+            return f.read(16).startswith(b'{"format":"nego/'[:16])
+
+    def _complete(self, line: bytes, number: int, expected: Callable[[int], str] | None) -> bool:
+        """A last line that lacks nothing but its newline."""
+        try:
+            t = decode(line, f"{self.path}:{number}")
+        except TranscriptError:
+            return False
+        self._note(t, number, expected)
+        return True
+
+    def _note(self, t: Transcript, number: int, expected: Callable[[int], str] | None) -> None:
+        if expected is not None and expected(t.index) != t.id:
+            raise TranscriptError(
+                f"{self.path}:{number}: holds another run (episode {t.index} there: scenario {t.scenario.id!r}, seed {t.seed}, "
+                f"agents {' '.join(t.agents)}, judge {t.settings.judge}); nothing was changed: give another --out"
+            )
+        if t.index in self.done and self.done[t.index].scored:
+            return
+        again = t.attempt if t.stop.value == "interrupted" else t.attempt + 1
+        self.done[t.index] = Progress(t.id, again, t.scored)
+
+    def write(self, t: Transcript, meta: EpisodeMeta | None = None) -> None:
+        """Append one episode: the transcript first, then its line in the sidecar."""
+        self._file.write(t.encode() + b"\n")
+        if meta is not None:
+            self._meta.write(msgspec.json.encode(meta) + b"\n")
+            self._meta.flush()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+        self._meta.close()
+
+    def __enter__(self) -> TranscriptWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _open_for_reading(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except IsADirectoryError:
+        raise TranscriptError(f"{path}: is a folder, not a transcript file") from None
+    except FileNotFoundError:
+        raise TranscriptError(f"{path}: no such file") from None
+    except OSError as e:
+        raise TranscriptError(f"{path}: cannot be read: {e.strerror}") from None
+
+
+def _try_lock(file: Any) -> bool:
+    """An exclusive lock on the open file; the operating system drops it when the process ends, however it ends."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(2**40)  # a byte nobody writes: Windows locks would keep readers out of a real one
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
