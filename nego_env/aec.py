@@ -1,0 +1,206 @@
+"""The AEC face: `env()`, `raw_env` and our boundary wrapper.
+
+The ten rules of the face, each found by somebody's failure, are tests (`tests/test_pettingzoo_rules.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from pettingzoo import AECEnv
+from pettingzoo.utils.wrappers import BaseWrapper, OrderEnforcingWrapper
+
+from nego_env.errors import MoveError, SettingsError
+from nego_env.judges import Judge
+from nego_env.moves import MAX_CHARS, Move
+from nego_env.rules import StopReason
+from nego_env.safe_text import visible
+from nego_env.session import Codecs, ScenarioLike, Session, names_max_rounds
+from nego_env.transcript import Transcript
+from nego_env.view import View
+
+RENDER_MODES = ("ansi", "human")
+
+
+class raw_env(AECEnv[str, Any, Any]):  # PettingZoo's name for it
+    """Negotiation, one seat at a time.
+
+    `scenario` is a `Scenario`, a suite, an id, a pack name or a path; a suite draws a scenario at each `reset`.
+    `codecs` is `"text"`, `"act"`, a sequence, or a dict by seat; `step` takes a str, an int or a `Move` at any seat.
+    `max_cycles` is another name for `max_rounds`. `agents` are names for the transcript. Rewards are 0 until the end, then
+    the score of the completion, in [0, 5] at `selfishness=0`. After an infrastructure failure (a judge that raises)
+    `truncations` are set, rewards are 0.0 and `infos[seat]["unscored"]` is 1.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]  # a class attribute in PettingZoo too
+        "render_modes": list(RENDER_MODES),
+        "name": "negotiation_v0",
+        "is_parallelizable": False,  # seats speak one after another: converted, they would answer stale words
+        "render_fps": 2,
+    }
+
+    def __init__(
+        self,
+        scenario: ScenarioLike | None = None,
+        *,
+        codecs: Codecs = "text",
+        judge: str | Judge | None = None,
+        max_rounds: int | None = None,
+        max_cycles: int | None = None,
+        memory: int | None = None,
+        selfishness: float = 0.0,
+        completion: Literal["write", "render"] | None = None,
+        complete: Literal["agreement", "always"] = "agreement",
+        agents: Sequence[str] | None = None,
+        render_mode: str | None = None,
+        max_chars: int = MAX_CHARS,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # PettingZoo leaves it untyped
+        self.render_mode = check_render_mode(render_mode)
+        self.session = Session(
+            scenario,
+            codecs=codecs,
+            judge=judge,
+            max_rounds=names_max_rounds(max_rounds, max_cycles),
+            memory=memory,
+            selfishness=selfishness,
+            completion=completion,
+            complete=complete,
+            agents=agents,
+            max_chars=max_chars,
+        )
+        self.possible_agents = [f"seat_{i}" for i in range(self.session.shape.seats)]
+        self._seat = {name: i for i, name in enumerate(self.possible_agents)}
+        self.agents = []
+        self.observation_spaces = {a: self.session.observation_space(i) for a, i in self._seat.items()}
+        self.action_spaces = {a: self.session.action_space(i) for a, i in self._seat.items()}
+        if self.session.acts is not None:
+            size = self.session.feature_space().shape[0]
+            self.state_space = spaces.Box(-1.0, 1.0, (len(self.possible_agents) * size,), np.float32)
+        self._printed = 0
+
+    def observation_space(self, agent: str) -> spaces.Space[Any]:
+        """The same object every time."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        """The same object every time."""
+        return self.action_spaces[agent]
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
+        """A fresh match (`Session.reset`)."""
+        state = self.session.reset(seed, options)
+        self.agents = self.possible_agents[: state.scenario.n]
+        self.rewards = dict.fromkeys(self.agents, 0.0)
+        self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)
+        self.terminations = dict.fromkeys(self.agents, False)
+        self.truncations = dict.fromkeys(self.agents, False)
+        self.infos = {a: self.session.info(self._seat[a]) for a in self.agents}
+        self._skip_agent_selection: str | None = None  # type: ignore[assignment]  # as PettingZoo itself sets it
+        self.agent_selection = self.agents[state.seat]
+        self._printed = 0
+
+    def observe(self, agent: str) -> dict[str, Any]:
+        """What a seat observes now, in its observation space."""
+        return self.session.observation(self._seat[agent])
+
+    def step(self, action: str | int | Move | None) -> None:
+        """The selected seat speaks: a str, an int of the act codec, or a `Move`; None once it is done.
+
+        Raises `MoveError` for any other type and for a number outside the space. A masked act is talk, with a notice.
+        """
+        agent = self.agent_selection
+        if self.terminations[agent] or self.truncations[agent]:
+            self._was_dead_step(action)
+            return
+        seat = self._seat[agent]
+        said = self.session.move(action, seat)
+        self._cumulative_rewards[agent] = 0.0
+        self._clear_rewards()
+        state = self.session.play(said)
+        self.infos = {a: self.session.info(self._seat[a]) for a in self.agents}
+        if state.stop is None:
+            self.agent_selection = self.possible_agents[state.seat]
+        else:
+            self._finish(state.stop)
+        if self.render_mode == "human":
+            self.render()
+
+    def _finish(self, stop: StopReason) -> None:
+        rewards = self.session.playing.rewards
+        for i, a in enumerate(self.agents):
+            self.rewards[a] = 0.0 if rewards is None else rewards[i]
+            self.terminations[a], self.truncations[a] = stop.scored, not stop.scored
+        self._accumulate_rewards()
+        self._deads_step_first()
+
+    def state(self) -> npt.NDArray[np.float32]:
+        """(possible seats x F,) float32: every seat's features, for centralised critics. Structured dilemmas only."""
+        return central_state(self.session)
+
+    def view(self, agent: str | None = None) -> View:
+        """The `View` an agent object is given at this seat (by default the selected one)."""
+        return self.session.view(self._seat[agent or self.agent_selection])
+
+    @property
+    def transcript(self) -> Transcript | None:
+        """The record of the match once it is over; None while it runs."""
+        return self.session.transcript
+
+    def render(self) -> str | None:
+        """`ansi`: the dialogue so far as a string. `human`: prints what was said since the last call."""
+        if self.render_mode == "ansi":
+            return visible(self.session.dialogue)
+        if self.render_mode == "human":
+            lines = self.session.dialogue_lines
+            for line in lines[self._printed :]:
+                print(visible(line))  # noqa: T201  # what human mode is for
+            self._printed = len(lines)
+        return None
+
+    def close(self) -> None:
+        """Nothing to release; may be called twice."""
+
+
+def central_state(session: Session) -> npt.NDArray[np.float32]:
+    """Every possible seat's features in one vector; zeros for seats the scenario does not have."""
+    if session.acts is None:
+        raise SettingsError("an open dilemma has no numeric state: read the observations")
+    size = session.feature_space().shape[0]
+    out = np.zeros(session.shape.seats * size, np.float32)
+    for i in range(session.scenario.n):
+        out[i * size : (i + 1) * size] = session.features(i)
+    return out
+
+
+def check_render_mode(mode: str | None) -> str | None:
+    """The mode, if it is one. Raises `SettingsError`."""
+    if mode is not None and mode not in RENDER_MODES:
+        raise SettingsError(f"render_mode is {mode!r}, it must be None, {' or '.join(map(repr, RENDER_MODES))}")
+    return mode
+
+
+class BoundaryWrapper(BaseWrapper[str, Any, Any]):
+    """What stands where other environments assert that an action is in its space.
+
+    Real language is never refused: the rules cut text at `max_chars`, replace lone surrogates and take silence as silence,
+    each recorded. What is left to refuse is a wrong call, and that is a `MoveError` which says what was expected.
+    """
+
+    def step(self, action: Any) -> None:
+        """Checks the action's type against the seat before the match sees it."""
+        env = self.env.unwrapped
+        if action is None and not (env.terminations[env.agent_selection] or env.truncations[env.agent_selection]):
+            raise MoveError(f'{env.agent_selection} is still playing: it needs an action ("" is silence), not None')
+        if isinstance(action, bool):
+            raise MoveError(f"{env.agent_selection}: an action is a str, an int or a Move, not bool")
+        self.env.step(action)
+
+
+def env(scenario: ScenarioLike | None = None, **settings: Any) -> OrderEnforcingWrapper[str, Any, Any]:
+    """The AEC environment with its wrappers; arguments as for `raw_env`."""
+    return OrderEnforcingWrapper(BoundaryWrapper(raw_env(scenario, **settings)))

@@ -1,0 +1,277 @@
+"""Codecs: what a seat's actions and observations look like to PettingZoo.
+
+- `text`: the action is a string; the observation a Dict of text fields and, where there are issues, float features and
+  `legal_acts`. (Nothing on a text seat is called `action_mask`: PettingZoo's tests would hand it to `Text.sample`.)
+- `act`: the action is Discrete (propose deal k, accept, walk away, ask about issue i, reveal issue i); the observation is
+  `{"observation": Box, "action_mask": Box}`.
+
+A suite fixes one padded `Shape`, so every scenario in it shares spaces. Deal k is a mixed-radix number over the padded
+option counts, the last issue varying fastest; what a scenario does not have is masked.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from nego_env.accounting import best_score, gain, score
+from nego_env.errors import MoveError, SettingsError
+from nego_env.moves import Act, Move, words
+from nego_env.packs import Shape
+from nego_env.rules import State, can_accept, can_walk
+from nego_env.scenario import Scenario
+
+MAX_FLAT_DEALS = 4096
+"""Act seats choose from a flat list of deals; a shape with more has text seats only."""
+
+Mask = npt.NDArray[np.int8]
+Features = npt.NDArray[np.float32]
+
+
+class UnicodeText(spaces.Text):
+    """A space of strings in any language: `contains` checks type and length, `sample` draws a short lower-case string.
+
+    Gymnasium's `Text` holds every legal character in a set: its default rejects a blank, and one over all of Unicode takes
+    seconds to build (MiniWoB++ has a space of its own for the same reason).
+    """
+
+    def __init__(self, max_length: int, *, min_length: int = 0, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(max_length, min_length=min_length, charset=string.ascii_lowercase + " .,?!", seed=seed)
+
+    def contains(self, x: Any) -> bool:
+        """A str of a length within bounds, in code points."""
+        return isinstance(x, str) and self.min_length <= len(x) <= self.max_length
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        """A short string over lower-case letters and punctuation; masks work as for `Text`."""
+        if mask is not None or probability is not None:
+            return super().sample(mask, probability)
+        longest = min(self.max_length, max(40, self.min_length))
+        length = int(self.np_random.integers(self.min_length, longest + 1))
+        return "".join(self.character_list[i] for i in self.np_random.integers(0, len(self.character_list), length))
+
+    def __repr__(self) -> str:
+        return f"UnicodeText({self.min_length}, {self.max_length})"
+
+
+class ActTable:
+    """The flat list of acts for one shape: `[deals..., accept, walk, ask x I, reveal x I]`, and a NOOP after it in the
+    parallel face. With more than 4,096 deals they collapse into one entry ("propose"), which only text seats can use."""
+
+    def __init__(self, shape: Shape) -> None:
+        if not shape.options:
+            raise SettingsError("an open dilemma has no acts to choose from; use text seats")
+        self.shape = shape
+        self.deals = math.prod(shape.options)
+        self.flat = self.deals <= MAX_FLAT_DEALS
+        issues = len(shape.options)
+        self.accept = self.deals if self.flat else 1
+        self.walk = self.accept + 1
+        self.ask = self.accept + 2
+        self.reveal = self.ask + issues
+        self.size = self.reveal + issues
+        self.noop = self.size
+        self._strides = [math.prod(shape.options[i + 1 :]) for i in range(issues)]
+
+    def require_flat(self) -> None:
+        """Raises `SettingsError` where act seats cannot play."""
+        if not self.flat:
+            raise SettingsError(
+                f"{self.deals} deals ({' x '.join(map(str, self.shape.options))} options): act seats choose from a flat "
+                f"list of at most {MAX_FLAT_DEALS}; use text seats, which play any size"
+            )
+
+    def decode(self, action: int, scenario: Scenario) -> Move | str:
+        """The move behind an action. A deal the scenario does not have becomes a malformed proposal: talk, with a notice.
+
+        Raises `MoveError` for a number outside the space.
+        """
+        if not 0 <= action < self.size or not self.flat:
+            raise MoveError(f"action {action} is outside Discrete({self.size})")
+        if action < self.deals:
+            deal = [action // s % n for s, n in zip(self._strides, self.shape.options, strict=True)]
+            k = len(scenario.issues)
+            if any(deal[k:]) or any(j >= n for j, n in zip(deal, scenario.counts, strict=False)):
+                return "[Propose: none]"
+            return Move(act=Act("propose", deal=scenario.ids(tuple(deal[:k]))))
+        if action == self.accept:
+            return Move(act=Act("accept"))
+        if action == self.walk:
+            return Move(act=Act("walk"))
+        kind, i = ("ask", action - self.ask) if action < self.reveal else ("reveal", action - self.reveal)
+        if i >= len(scenario.issues):
+            return f"[{kind.capitalize()}: none]"
+        return Move(act=Act(kind, issue=scenario.issues[i].id))  # type: ignore[arg-type]  # one of the two literals
+
+    def encode(self, act: Act, scenario: Scenario) -> int:
+        """The action that stands for an act; the inverse of `decode`."""
+        self.require_flat()
+        match act.kind:
+            case "propose":
+                return sum(j * s for j, s in zip(scenario.deal(act.deal), self._strides, strict=False))
+            case "accept":
+                return self.accept
+            case "walk":
+                return self.walk
+            case "ask":
+                return self.ask + scenario.issue_index[act.issue.upper()]
+            case "reveal":
+                return self.reveal + scenario.issue_index[act.issue.upper()]
+        raise MoveError(f"{act.kind!r} is no act of a structured dilemma")
+
+    def words(self, action: int, scenario: Scenario) -> str:
+        """What an action says."""
+        move = self.decode(action, scenario)
+        if isinstance(move, str):
+            return move
+        return words(move.act, scenario) if move.act else move.text
+
+
+class SeatCoder:
+    """Masks and features of one scenario inside a shape. Static parts are computed once per scenario."""
+
+    def __init__(self, scenario: Scenario, shape: Shape, acts: ActTable) -> None:
+        self.scenario, self.shape, self.acts = scenario, shape, acts
+        self._issues = len(shape.options)
+        self._width = max(shape.options)
+        self._cells = self._issues * self._width
+        self.layout = feature_layout(shape)
+        self.size = feature_size(shape)
+        self._static: dict[int, Features] = {}
+
+    @cached_property
+    def _base_mask(self) -> Mask:
+        """Every deal, question and reveal the scenario has; accept and walk are filled in by state."""
+        a, s = self.acts, self.scenario
+        mask = np.zeros(a.size, np.int8)
+        k = len(s.issues)
+        if k == 0:
+            return mask
+        if a.flat:
+            fits = np.zeros(self.shape.options, np.int8)
+            fits[tuple(slice(0, n) for n in s.counts) + (0,) * (self._issues - k)] = 1
+            mask[: a.deals] = fits.ravel()
+        else:
+            mask[0] = 1
+        mask[a.ask : a.ask + k] = 1
+        mask[a.reveal : a.reveal + k] = 1
+        return mask
+
+    def mask(self, state: State, seat: int) -> Mask:
+        """(A,) int8: 1 for acts that count for the seat now; all 0 when it is not its turn or the dialogue is over."""
+        a = self.acts
+        if state.awaiting != "utterance" or state.phase != "dialogue" or seat != state.seat:
+            return np.zeros(a.size, np.int8)
+        mask = self._base_mask.copy()
+        mask[a.accept] = can_accept(state, seat)
+        mask[a.walk] = can_walk(state)
+        index = self.scenario.issue_index
+        for who, issue in state.asked:
+            if who == seat:
+                mask[a.ask + index[issue.upper()]] = 0
+        if state.revealed:
+            name = self.scenario.seat_ids[seat]
+            for r in state.revealed:
+                if r.seat == name:
+                    mask[a.reveal + index[r.issue.upper()]] = 0
+        return mask
+
+    def features(self, state: State, seat: int) -> Features:
+        """(F,) float32 in [-1, 1]: what the seat may know, as numbers (`feature_layout`)."""
+        scenario = self.scenario
+        out = self._template(seat).copy()
+        at, n, width = self.layout, self.shape.seats, self._width
+        stakes = scenario.seats[seat].stakes
+        if stakes is None:
+            return out
+        scalars = at["scalars"]
+        standing = state.standing
+        if standing is not None:
+            base = at["table"]
+            for i, j in enumerate(standing.deal):
+                out[base + i * width + j] = 1.0
+            out[scalars] = 1.0
+            out[scalars + 1] = standing.by == seat
+            out[scalars + 2] = score(stakes, standing.deal) / scenario.scale
+            out[scalars + 3] = min(1.0, max(-1.0, gain(stakes, standing.deal)))
+        out[scalars + 4] = state.round / state.settings.max_rounds
+        out[scalars + 5] = can_accept(state, seat)
+        out[scalars + 6] = can_walk(state)
+        out[scalars + 7] = state.phase == "completion"
+        accepted, walked, total = at["accepted"], at["walked"], scenario.n
+        for i in range(total):  # the others by distance round the table: the same weights serve every seat
+            where = (i - seat) % total
+            out[accepted + where] = state.accepted[i]
+            out[walked + where] = state.walked[i]
+        for r in state.revealed:
+            where = (int(r.seat[5:]) - seat) % total
+            issue = scenario.issue_index[r.issue.upper()]
+            out[at["told"] + where * self._issues + issue] = 1.0
+            if where:
+                cell = at["revealed"] + (where - 1) * self._cells + issue * width
+                out[cell : cell + len(r.scores)] = [x / scenario.scale for x in r.scores]
+        for who, name in state.asked:
+            mine = 0 if who == seat else self._issues
+            out[at["asked"] + mine + scenario.issue_index[name.upper()]] = 1.0
+        assert len(out) == self.size
+        assert n >= total
+        return out
+
+    def _template(self, seat: int) -> Features:
+        """What does not change over an episode."""
+        if seat in self._static:
+            return self._static[seat]
+        scenario, at, width = self.scenario, self.layout, self._width
+        out = np.zeros(self.size, np.float32)
+        stakes = scenario.seats[seat].stakes
+        if stakes is not None:
+            for i, row in enumerate(stakes.scores):
+                cell = i * width
+                out[at["scores"] + cell : at["scores"] + cell + len(row)] = [x / scenario.scale for x in row]
+                out[at["options"] + cell : at["options"] + cell + len(row)] = 1.0
+            out[at["scalars"] + 8] = max(-1.0, stakes.walk_away / scenario.scale)
+            out[at["scalars"] + 9] = best_score(stakes) / scenario.scale
+        out[at["present"] : at["present"] + scenario.n] = 1.0
+        out[at["seat"] + seat] = 1.0
+        self._static[seat] = out
+        return out
+
+
+def _blocks(shape: Shape) -> list[tuple[str, int]]:
+    cells = len(shape.options) * max(shape.options, default=0)
+    n, issues = shape.seats, len(shape.options)
+    return [
+        ("scores", cells),  # own score of each option / scale
+        ("options", cells),  # 1 where the scenario has that option
+        ("table", cells),  # the standing deal, one-hot per issue
+        ("revealed", (n - 1) * cells),  # the others' published scores / scale, by distance round the table
+        ("told", n * issues),  # 1 where the seat (own first, then by distance) has published the issue
+        ("asked", 2 * issues),  # asked by this seat; asked by another
+        ("accepted", n),  # own first, then by distance
+        ("walked", n),
+        ("present", n),  # 1 for each of the scenario's seats
+        ("seat", n),  # own position, one-hot
+        # a deal stands, it is own, its worth / scale, its gain, round / max_rounds, may accept, may walk, completing,
+        # walk-away / scale, best / scale
+        ("scalars", 10),
+    ]
+
+
+def feature_layout(shape: Shape) -> dict[str, int]:
+    """Where each block of the feature vector begins."""
+    starts, at = {}, 0
+    for name, size in _blocks(shape):
+        starts[name] = at
+        at += size
+    return starts
+
+
+def feature_size(shape: Shape) -> int:
+    """F, the length of the feature vector."""
+    return sum(size for _, size in _blocks(shape))

@@ -1,0 +1,381 @@
+"""One match at a time over a scenario or a suite: what the PettingZoo and Gymnasium faces share.
+
+A `Session` holds the suite, the settings and the episode's `State`; the faces add spaces, rewards and the order of steps.
+Everything that decides what happens is in `nego_env.rules`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+
+from nego_env.codec import ActTable, Features, Mask, SeatCoder, UnicodeText, feature_size
+from nego_env.errors import JudgeError, MoveError, SettingsError
+from nego_env.judges import Judge
+from nego_env.moves import MAX_CHARS, Move
+from nego_env.packs import LooseScenarios, Shape, Suite, find
+from nego_env.registry import load_named
+from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, judged, pending, resolve, start, utter
+from nego_env.scenario import Scenario
+from nego_env.transcript import Transcript, header, transcript
+from nego_env.verdict import Verdict
+from nego_env.view import SeatRandom, View, notice, rules_text, seat_randoms, view, window
+from nego_env.wording import issues_text, line_text, personas_text, revealed_text, stakes_text, table_text
+
+ScenarioLike = Scenario | Suite | str | Path
+Codecs = CodecName | Sequence[CodecName] | Mapping[str, CodecName]
+
+DEFAULT_SCENARIO = "train"
+TEXT_KEYS = (
+    "task", "issues", "persona", "stakes", "rules", "dialogue", "table", "published", "notice", "personas",
+)  # fmt: skip
+"""Text fields of a text seat's observation: the dilemma; what there is to settle; own objective; own scores; the rules;
+the talk in the memory window; the deal on the table and its worth to the seat; published scores; what was wrong with
+the seat's last tag; every persona (finalizer's turn only). Empty where there is nothing."""
+INFO_KEYS = ("round", "phase", "agreed", "score", "unscored", "malformed")
+"""Numbers, the same keys from reset to the end: round (1, 2, ...); phase (0 dialogue, 1 completion, 2 over); agreed (0/1);
+the judge's score (-1 until it is in); unscored (1 after an infrastructure failure); malformed (1 when the seat's last tag
+did not count)."""
+MAX_STATIC = 1_000_000
+CACHED_SCENARIOS = 256
+
+
+def resolve_judge(judge: str | Judge | None, kind: Literal["structured", "open"]) -> Judge:
+    """A judge by registered name or as an object; None is `exact` on structured dilemmas and `heuristic` on open ones."""
+    if judge is None:
+        judge = "exact" if kind == "structured" else "heuristic"
+    if isinstance(judge, str):
+        name, _, argument = judge.partition(":")
+        factory = load_named("nego_env.judges", "judge", name)
+        judge = factory(argument) if argument else factory()
+    if not callable(getattr(judge, "judge", None)) and not callable(getattr(judge, "ajudge", None)):
+        raise JudgeError(f"a judge has a method judge(case), {type(judge).__name__} has none")
+    if not isinstance(getattr(judge, "name", None), str):
+        raise JudgeError(f"judge {type(judge).__name__} has no name")
+    return judge  # type: ignore[return-value]
+
+
+def check_verdict(verdict: object, judge: Judge, kind: str) -> Verdict:
+    """The verdict, if it is one of the kind asked for; else `JudgeError`."""
+    if not isinstance(verdict, Verdict):
+        raise JudgeError(f"judge {judge.name!r} returned {type(verdict).__name__}, expected a Verdict")
+    if verdict.kind != kind:
+        raise JudgeError(f"judge {judge.name!r} returned a verdict of kind {verdict.kind!r}, asked for was {kind!r}")
+    return verdict
+
+
+def settle(state: State, judge: Judge) -> State:
+    """The state after every verdict that is due. A judge that fails ends the episode (`judge_error`)."""
+    while (due := pending(state)) is not None and due.what != "utterance":
+        try:
+            state = judged(state, check_verdict(judge.judge(case(state)), judge, due.what))
+        except Exception as e:
+            return fail(state, StopReason.JUDGE_ERROR, f"{judge.name}: {type(e).__name__}: {e}")
+    return state
+
+
+class Session:
+    """A scenario or suite with settings, and the match that is being played."""
+
+    def __init__(
+        self,
+        scenario: ScenarioLike | None,
+        *,
+        codecs: Codecs = "text",
+        judge: str | Judge | None = None,
+        max_rounds: int | None = None,
+        memory: int | None = None,
+        selfishness: float = 0.0,
+        completion: Literal["write", "render"] | None = None,
+        complete: Literal["agreement", "always"] = "agreement",
+        agents: Sequence[str] | None = None,
+        max_chars: int = MAX_CHARS,
+    ) -> None:
+        self.suite = as_suite(DEFAULT_SCENARIO if scenario is None else scenario)
+        self._ids = self.suite.ids()
+        if not self._ids:
+            raise SettingsError(f"suite {self.suite.name!r} is empty")
+        self.shape: Shape = self.suite.shape
+        self.codecs = _codecs(codecs, self.shape.seats)
+        self.acts = ActTable(self.shape) if self.shape.options else None
+        if "act" in self.codecs:
+            (self.acts or ActTable(self.shape)).require_flat()
+        self._options: dict[str, Any] = {
+            "max_rounds": max_rounds,
+            "memory": memory,
+            "selfishness": selfishness,
+            "completion": completion,
+            "complete": complete,
+            "max_chars": max_chars,
+        }
+        self._judge = judge
+        self._judges: dict[str, Judge] = {}
+        self.agents = tuple(agents) if agents is not None else None
+        if self.agents is not None and len(self.agents) != self.shape.seats:
+            raise SettingsError(f"{len(self.agents)} agent names for {self.shape.seats} seats")
+        self._cache: OrderedDict[str, tuple[Scenario, Settings, SeatCoder | None, Judge]] = OrderedDict()
+        self._load(self._ids[0])  # a setting that does not fit is an error here, not at the first reset
+        self.max_chars = max_chars
+        self.seed: int | None = None
+        self.index = -1
+        self.attempt = 0
+        self.state: State | None = None
+        self.randoms: tuple[SeatRandom, ...] = ()
+        self.dialogue = ""
+        self._lines: list[str] = []
+
+    # ---------------------------------------------------------------- a match
+    def reset(self, seed: int | None, options: Mapping[str, Any] | None) -> State:
+        """A fresh match. A seed starts a new series at index 0; without one the series goes on with the next index, so
+        that resets after `reset(seed=s)` are the episodes 1, 2, ... of the run with seed s. `options={"scenario": id}`
+        picks a scenario of the suite; other keys are ignored."""
+        if seed is not None:
+            if seed < 0:
+                raise SettingsError(f"seed is {seed}, it must be at least 0")
+            self.seed, self.index = int(seed), 0
+        elif self.seed is None:
+            self.seed, self.index = int(np.random.SeedSequence().entropy) % 2**63, 0  # type: ignore[arg-type]  # an int here
+        else:
+            self.index += 1
+        wanted = options.get("scenario") if isinstance(options, Mapping) else None
+        self.scenario, self.settings, self.coder, self.judge = self._load(self._draw() if wanted is None else wanted)
+        n = self.scenario.n
+        names = ("external",) * n if self.agents is None else self.agents[:n]
+        head = header(self.scenario, self.settings, names, seed=self.seed, index=self.index)
+        self.randoms = seat_randoms(head, n)
+        self.state = start(self.scenario, self.settings, head)
+        self.dialogue, self._lines = "", []
+        self._texts: dict[int, dict[str, str]] = {}
+        return self.state
+
+    def _draw(self) -> str:
+        if len(self._ids) == 1:
+            return self._ids[0]
+        assert self.seed is not None
+        rng = np.random.default_rng([self.seed, self.index, 0, 0])
+        return self._ids[int(rng.integers(len(self._ids)))]
+
+    def _load(self, id: str | Scenario) -> tuple[Scenario, Settings, SeatCoder | None, Judge]:
+        key = id.id if isinstance(id, Scenario) else str(id)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        scenario = self.suite.get(key)
+        judge = self._judges.get(scenario.kind)
+        if judge is None:
+            judge = self._judges[scenario.kind] = resolve_judge(self._judge, scenario.kind)
+        settings = resolve(scenario, codecs=self.codecs[: scenario.n], judge=judge.name, **self._options)
+        coder = SeatCoder(scenario, self.shape, self.acts) if self.acts is not None else None
+        self._cache[key] = (scenario, settings, coder, judge)
+        if len(self._cache) > CACHED_SCENARIOS:
+            self._cache.popitem(last=False)
+        return self._cache[key]
+
+    @property
+    def playing(self) -> State:
+        """The state of the match. Raises `MoveError` before the first reset."""
+        if self.state is None:
+            raise MoveError("reset() the environment first")
+        return self.state
+
+    def move(self, action: object, seat: int) -> str | Move:
+        """An action of any codec as what the rules take. Raises `MoveError` for a wrong type or a number out of range."""
+        if isinstance(action, (str, Move)):
+            return action
+        if isinstance(action, (int, np.integer)) and not isinstance(action, bool):
+            return self._decoded(int(action))
+        if isinstance(action, np.ndarray) and action.ndim == 0 and np.issubdtype(action.dtype, np.integer):
+            return self._decoded(int(action))
+        raise MoveError(
+            f"{self.scenario.seat_ids[seat]} ({self.codecs[seat]} codec): an action is a str, an int or a Move, "
+            f"not {type(action).__name__}"
+        )
+
+    def _decoded(self, action: int) -> str | Move:
+        if self.acts is None:
+            raise MoveError(f"{self.scenario.id} is an open dilemma: an action is a str, not a number")
+        return self.acts.decode(action, self.scenario)
+
+    def play(self, said: str | Move) -> State:
+        """The state after the seat whose turn it is has spoken and every verdict then due is in."""
+        before = self.playing
+        spoke = utter(before, said)
+        if len(spoke.utterances) > len(before.utterances):
+            line = line_text(self.scenario, spoke.utterances[-1])
+            self._lines.append(line)
+            self.dialogue = f"{self.dialogue}\n{line}" if self.dialogue else line
+        self.state = settle(spoke, self.judge) if spoke.awaiting in ("agreement", "score") else spoke
+        return self.state
+
+    def cut(self, reason: StopReason, error: str) -> State:
+        """The match ended from outside, without a reward."""
+        self.state = fail(self.playing, reason, error)
+        return self.state
+
+    @property
+    def transcript(self) -> Transcript | None:
+        """The record of the match once it is over; None before."""
+        return None if self.state is None or self.state.stop is None else transcript(self.state)
+
+    def view(self, seat: int) -> View:
+        """What an agent at this seat is given."""
+        return view(self.playing, self.randoms, seat)
+
+    @property
+    def dialogue_lines(self) -> list[str]:
+        """The dialogue so far, an utterance each."""
+        return self._lines
+
+    # ---------------------------------------------------------------- what seats see
+    def features(self, seat: int) -> Features:
+        """(F,) float32 in [-1, 1]; zeros on an open dilemma of a mixed suite."""
+        assert self.coder is not None  # only faces with features ask
+        return self.coder.features(self.playing, seat)
+
+    def mask(self, seat: int) -> Mask:
+        """(A,) int8: 1 for acts that count now."""
+        assert self.coder is not None
+        return self.coder.mask(self.playing, seat)
+
+    def texts(self, seat: int) -> dict[str, str]:
+        """The text fields of an observation (`TEXT_KEYS`)."""
+        state = self.playing
+        if seat not in self._texts:
+            me = self.scenario.seats[seat]
+            self._texts[seat] = {
+                "task": self.scenario.task,
+                "issues": issues_text(self.scenario),
+                "persona": me.persona,
+                "stakes": stakes_text(self.scenario, me.stakes),
+                "rules": rules_text(self.scenario, seat, self.settings.max_rounds),
+                "dialogue": "",
+                "table": "",
+                "published": "",
+                "notice": "",
+                "personas": "",
+            }
+        fields = self._texts[seat].copy()
+        completing = state.phase == "completion" and seat == state.seat
+        memory = self.settings.memory
+        if memory is None or completing:
+            fields["dialogue"] = self.dialogue
+        else:
+            fields["dialogue"] = "\n".join(self._lines[-len(window(state)) :]) if state.utterances else ""
+        if self.scenario.issues:
+            fields["table"] = table_text(state, seat)
+            if state.revealed:
+                fields["published"] = revealed_text(state)
+            fault = notice(state, seat)
+            if fault:
+                fields["notice"] = fault
+        if completing:
+            fields["personas"] = personas_text(self.scenario)
+        return fields
+
+    def info(self, seat: int) -> dict[str, float | int]:
+        """Numbers about the match (`INFO_KEYS`)."""
+        state = self.playing
+        name = f"seat_{seat}"
+        fault = next((u.notice for u in reversed(state.utterances) if u.seat == name), None)
+        final = state.verdicts[-1] if state.verdicts and state.verdicts[-1].kind == "score" else None
+        return {
+            "round": state.round,
+            "phase": ("dialogue", "completion", "over").index(state.phase),
+            "agreed": int(state.outcome is StopReason.AGREEMENT),
+            "score": -1.0 if final is None else final.value,
+            "unscored": int(state.stop is not None and state.rewards is None),
+            "malformed": int(fault is not None),
+        }
+
+    def _absent(self, seat: int) -> dict[str, Any]:
+        """What a seat of the suite observes in a scenario with fewer seats (parallel face): zeros, and NOOP as only act."""
+        fields: dict[str, Any] = {}
+        if self.acts is not None:
+            fields["observation"] = np.zeros(feature_size(self.shape), np.float32)
+            mask = np.zeros(self.acts.size + 1, np.int8)
+            mask[-1] = 1
+            fields["action_mask" if self.codecs[seat] == "act" else "legal_acts"] = mask
+        if self.codecs[seat] == "text":
+            fields["your_turn"] = np.zeros(1, np.int8)
+            fields |= dict.fromkeys(TEXT_KEYS, "")
+        return fields
+
+    # ---------------------------------------------------------------- spaces
+    def feature_space(self) -> spaces.Box:
+        """Box of the features."""
+        return spaces.Box(-1.0, 1.0, (feature_size(self.shape),), np.float32)
+
+    def mask_space(self, noop: bool) -> spaces.Box:
+        """Box of the mask, with the NOOP as last entry in the parallel face."""
+        assert self.acts is not None
+        return spaces.Box(0, 1, (self.acts.size + noop,), np.int8)
+
+    def observation_space(self, seat: int, *, noop: bool = False) -> spaces.Dict:
+        """The Dict a seat's codec observes."""
+        if self.codecs[seat] == "act":
+            return spaces.Dict({"observation": self.feature_space(), "action_mask": self.mask_space(noop)})
+        fields: dict[str, spaces.Space[Any]] = {}
+        if self.acts is not None:
+            fields = {"observation": self.feature_space(), "legal_acts": self.mask_space(noop)}
+        fields["your_turn"] = spaces.Box(0, 1, (1,), np.int8)
+        fields |= {key: UnicodeText(MAX_STATIC) for key in TEXT_KEYS}
+        return spaces.Dict(fields)
+
+    def action_space(self, seat: int, *, noop: bool = False) -> spaces.Space[Any]:
+        """Discrete acts, or text."""
+        if self.codecs[seat] == "act":
+            assert self.acts is not None
+            return spaces.Discrete(self.acts.size + noop)
+        return UnicodeText(self.max_chars)
+
+    def observation(self, seat: int, *, noop: bool = False) -> dict[str, Any]:
+        """What a seat observes now, in its `observation_space`; nothing but its NOOP where the scenario lacks the seat."""
+        if seat >= self.scenario.n:
+            return self._absent(seat)
+        mask = None
+        if self.acts is not None:
+            mask = self.mask(seat)
+            if noop:
+                mask = np.append(mask, np.int8(not mask.any()))
+        if self.codecs[seat] == "act":
+            return {"observation": self.features(seat), "action_mask": mask}
+        fields: dict[str, Any] = {}
+        if mask is not None:
+            fields = {"observation": self.features(seat), "legal_acts": mask}
+        state = self.playing
+        fields["your_turn"] = np.array([state.awaiting == "utterance" and state.seat == seat], np.int8)
+        fields.update(self.texts(seat))
+        return fields
+
+
+def as_suite(scenario: ScenarioLike) -> Suite:
+    """A scenario, suite, id, pack name or path as a suite. Raises `NotFoundError` or `ScenarioError`."""
+    found = find(scenario) if isinstance(scenario, (str, Path)) else scenario
+    return LooseScenarios(found.id, [found]) if isinstance(found, Scenario) else found
+
+
+def _codecs(codecs: Codecs, seats: int) -> tuple[CodecName, ...]:
+    if isinstance(codecs, str):
+        chosen: list[Any] = [codecs] * seats
+    elif isinstance(codecs, Mapping):
+        unknown = set(codecs) - {f"seat_{i}" for i in range(seats)}
+        if unknown:
+            raise SettingsError(f"codecs for {', '.join(sorted(unknown))}: seats are seat_0 to seat_{seats - 1}")
+        chosen = [codecs.get(f"seat_{i}", "text") for i in range(seats)]
+    else:
+        chosen = list(codecs)
+    if len(chosen) != seats or any(c not in ("text", "act") for c in chosen):
+        raise SettingsError(f"codecs must be 'text' or 'act', or one of them for each of {seats} seats; got {codecs!r}")
+    return tuple(chosen)
+
+
+def names_max_rounds(max_rounds: int | None, max_cycles: int | None) -> int | None:
+    """One cap under two names: ours, and the one `pettingzoo.make` passes."""
+    if max_rounds is not None and max_cycles is not None and max_rounds != max_cycles:
+        raise SettingsError(f"max_rounds={max_rounds} and max_cycles={max_cycles} name the same cap: give one")
+    return max_rounds if max_rounds is not None else max_cycles
