@@ -1,0 +1,176 @@
+"""`nego play`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from nego_env.rollout import Run
+    from nego_env.store import Progress, TranscriptWriter
+    from nego_env.transcript import Transcript
+
+
+@dataclass(frozen=True)
+class Play:
+    """Play a dilemma, or a whole pack of them, with any agents; score and save every episode."""
+
+    examples: ClassVar[str] = """
+  nego play
+  nego play --scenario thesis-deadline --agents mediator sycophant
+  nego play --agents human conceder
+  nego play --agents my_file.py:my_agent boulware --episodes 20 --out run.jsonl
+  nego play --scenario heldout --agents revealer --json
+  nego play --scenario path/to/game_folder --agents revealer boulware
+"""
+
+    scenario: str | None = None
+    """A scenario id, a pack (every scenario in order), or a path: .toml, .jsonl, pack or a folder an importer knows."""
+    agents: tuple[str, ...] = ("boulware", "conceder")
+    """One per seat: a name (`nego agents` lists them), my_file.py:name or module:name. Fewer are dealt round the table."""
+    episodes: int | None = None
+    """How many to play. Default: one of a scenario, one of each scenario of a pack."""
+    seed: int = 0
+    """Same seed, same agents: the same transcripts, byte for byte."""
+    out: Path | None = None
+    """Where transcripts go. A file that holds the same run is resumed. Default: a new file under runs/."""
+    judge: str | None = None
+    """Who judges. Default: exact on structured dilemmas, heuristic (not CA) on open ones."""
+    max_rounds: int | None = None
+    """Cap on rounds; default as the scenario says."""
+    memory: int | None = None
+    """Rounds of talk a seat sees; default everything."""
+    selfishness: float = 0.0
+    """0 rewards the shared score alone, 1 each seat's own gain."""
+    completion: Literal["write", "render"] | None = None
+    """Whether the final plan is written by an agent or rendered from the deal."""
+    complete: Literal["agreement", "always"] = "agreement"
+    """`always` also asks for a plan after the cap, as a metric."""
+    in_flight: int = 64
+    """Episodes played at once."""
+    timeout: float | None = None
+    """Seconds an agent may take for one answer; default no limit."""
+    redraws: int = 1
+    """How often an episode that failed (not: that ended without a deal) is tried again."""
+    json: bool = False
+    """One JSON object per episode on stdout, nothing else."""
+
+    def run(self) -> int:
+        """Plays; returns 0, or 1 when not one episode could be scored."""
+        from nego_env.errors import SettingsError
+        from nego_env.rollout import Run
+        from nego_env.store import TranscriptWriter
+
+        run = Run(
+            self.scenario or default_scenario(),
+            list(self.agents),
+            seed=self.seed,
+            judge=self.judge,
+            max_rounds=self.max_rounds,
+            memory=self.memory,
+            selfishness=self.selfishness,
+            completion=self.completion,
+            complete=self.complete,
+        )
+        episodes = len(run.ids) if self.episodes is None else self.episodes
+        if episodes < 1:
+            raise SettingsError(f"--episodes is {episodes}, it must be at least 1")
+        out = self.out or _new_file(run)
+        with TranscriptWriter(out, run.id) as writer:
+            for note in writer.notes:
+                print(f"nego: note: {note}", file=sys.stderr)
+            _announce(run, writer.done, episodes)
+            self._play(run, episodes, writer)
+        return self._report(run, out, episodes)
+
+    def _play(self, run: Run, episodes: int, writer: TranscriptWriter) -> None:
+        from nego_env.rollout import rollout, run_blocking
+
+        async def everything() -> None:
+            done = sum(p.scored for i, p in writer.done.items() if i < episodes)
+            with _progress(episodes, done, hidden=self.json or run.one_at_a_time) as advance:
+                async for _ in rollout(
+                    run,
+                    episodes,
+                    in_flight=self.in_flight,
+                    timeout=self.timeout,
+                    redraws=self.redraws,
+                    writer=writer,
+                ):
+                    advance()
+
+        run_blocking(everything())
+
+    def _report(self, run: Run, out: Path, episodes: int) -> int:
+        from nego_env.store import read_final
+        from nego_env.summary import Summary, print_summary, row
+
+        summary = Summary()
+        only: Transcript | None = None
+        for t in read_final(out):
+            if t.index >= episodes:
+                continue
+            summary.add(t)
+            only = t
+            if self.json:
+                print(row(t))
+        if self.json:
+            return 0 if summary.scored else 1
+        if episodes == 1 and only is not None and not run.one_at_a_time:
+            from nego_env.replay.plain import print_transcript
+
+            print_transcript(only)
+        else:
+            print_summary(summary, title=f"{run.suite.name}: {' vs '.join(a.name for a in run.agents)}")
+        print(f"saved: {out}\nreplay it: nego replay {out}")
+        return 0 if summary.scored or run.one_at_a_time else 1
+
+
+def default_scenario() -> str:
+    """The dilemma played when none is named."""
+    from nego_env.packs import open_pack
+
+    return open_pack("heldout").ids()[0]
+
+
+def _new_file(run: Run) -> Path:
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")  # local time: a name for a person, not a record
+    path = Path("runs") / f"{run.suite.name.replace(':', '-').replace('/', '-')}-{stamp}.jsonl"
+    number = 1
+    while path.exists():
+        number += 1
+        path = path.with_stem(f"{path.stem.rsplit('.', 1)[0]}.{number}")
+    return path
+
+
+def _announce(run: Run, done: dict[int, Progress], episodes: int) -> None:
+    """On stderr: how seats were filled where that is not plain, and what a resumed file holds already."""
+    scenario = run.scenario(0)
+    if 1 < len(run.agents) < scenario.n:
+        seats = ", ".join(f"seat_{i} {a.name}" for i, a in enumerate(run.seats(scenario)))
+        print(f"nego: {len(run.agents)} agents for {scenario.n} seats, dealt round the table: {seats}", file=sys.stderr)
+    if done:
+        print(
+            f"nego: resuming: {len([i for i in done if i < episodes])} of {episodes} episodes are there",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def _progress(total: int, done: int, *, hidden: bool) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr, where a person is watching and there is something to watch."""
+    if hidden or total == 1 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("episodes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("episodes", total=total, completed=done)
+        yield lambda: bar.advance(task)

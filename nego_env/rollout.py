@@ -1,0 +1,542 @@
+"""The rollout engine: many episodes in flight, each the same as the AEC environment would have played it.
+
+1. `in_flight` workers each play one episode at a time and take the next at once.
+2. Each distinct agent answers all its pending views together: one `act_batch` call, or one gather of `aact` calls, or plain
+   `act` calls. A failed batch is retried view by view, so that one bad view costs its own episode only.
+3. A finished episode is written before the next one starts. An agent that raises, hangs past `timeout` or returns rubbish
+   ends its episode without a reward; it is drawn again up to `redraws` times.
+4. What is played depends on (scenario, settings, agents, seed, index, attempt) alone, never on how many are in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal, TypeVar, overload
+
+import numpy as np
+
+from nego_env.agents import AgentLike, NamedAgent, Reply, resolve_agent
+from nego_env.codec import ActTable
+from nego_env.errors import AgentError, Leave, MoveError, SettingsError
+from nego_env.judges import Judge
+from nego_env.moves import MAX_CHARS, Move
+from nego_env.packs import Suite
+from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, judged, pending, resolve, start, utter
+from nego_env.scenario import Scenario
+from nego_env.session import ScenarioLike, as_suite, check_verdict, resolve_judge
+from nego_env.store import EpisodeMeta, TranscriptWriter, TurnMeta, read_final
+from nego_env.transcript import Transcript, episode_id, header, transcript
+from nego_env.view import View, seat_randoms, view
+
+log = logging.getLogger("nego_env")
+
+T = TypeVar("T")
+
+Said = str | Move | Reply | int
+
+
+class Run:
+    """What is to be played: which scenario, settings and agents episode `index` has, for every index.
+
+    A suite is gone through in order, again and again. Raises on construction whatever would fail every episode alike.
+    """
+
+    def __init__(
+        self,
+        scenario: ScenarioLike,
+        agents: AgentLike | Sequence[AgentLike],
+        *,
+        seed: int = 0,
+        judge: str | Judge | None = None,
+        codecs: CodecName | Sequence[CodecName] = "text",
+        max_rounds: int | None = None,
+        memory: int | None = None,
+        selfishness: float = 0.0,
+        completion: Literal["write", "render"] | None = None,
+        complete: Literal["agreement", "always"] = "agreement",
+        max_chars: int = MAX_CHARS,
+    ) -> None:
+        if seed < 0:
+            raise SettingsError(f"seed is {seed}, it must be at least 0")
+        self.suite: Suite = as_suite(scenario)
+        self.ids = self.suite.ids()
+        if not self.ids:
+            raise SettingsError(f"suite {self.suite.name!r} is empty")
+        self.seed = seed
+        self._codecs = codecs
+        self._options: dict[str, Any] = {
+            "max_rounds": max_rounds,
+            "memory": memory,
+            "selfishness": selfishness,
+            "completion": completion,
+            "complete": complete,
+            "max_chars": max_chars,
+        }
+        self._judge = judge
+        self._judges: dict[str, Judge] = {}
+        given: list[Any] = list(agents) if isinstance(agents, (list, tuple)) else [agents]
+        if not given:
+            raise AgentError("no agents given")
+        known: dict[Any, NamedAgent] = {}
+        for a in given:
+            key = a if isinstance(a, str) else id(a)
+            if key not in known:
+                known[key] = resolve_agent(a)
+        self.agents = [known[a if isinstance(a, str) else id(a)] for a in given]
+        self._acts: ActTable | None = None
+        self.episode(0)
+
+    def scenario(self, index: int) -> Scenario:
+        """The scenario of an episode."""
+        return self.suite.get(self.ids[index % len(self.ids)])
+
+    def seats(self, scenario: Scenario) -> tuple[NamedAgent, ...]:
+        """Who sits where: the agents dealt round the table, as often as it takes. More agents than seats is an `AgentError`."""
+        if len(self.agents) > scenario.n:
+            raise AgentError(
+                f"{len(self.agents)} agents for the {scenario.n} seats of {scenario.id!r}: give at most {scenario.n} "
+                f"(fewer are dealt round the table)"
+            )
+        return tuple(self.agents[i % len(self.agents)] for i in range(scenario.n))
+
+    def judge(self, scenario: Scenario) -> Judge:
+        """Who judges a scenario."""
+        if scenario.kind not in self._judges:
+            self._judges[scenario.kind] = resolve_judge(self._judge, scenario.kind)
+        return self._judges[scenario.kind]
+
+    def settings(self, scenario: Scenario) -> Settings:
+        """The settings a scenario is played under."""
+        codecs = self._codecs if isinstance(self._codecs, str) else tuple(self._codecs)[: scenario.n]
+        return resolve(scenario, codecs=codecs, judge=self.judge(scenario).name, **self._options)
+
+    def episode(self, index: int) -> tuple[Scenario, Settings, tuple[NamedAgent, ...]]:
+        """Everything an episode is played with, but its seed."""
+        scenario = self.scenario(index)
+        return scenario, self.settings(scenario), self.seats(scenario)
+
+    def id(self, index: int) -> str:
+        """The episode's id: what a transcript file is checked against."""
+        scenario, settings, seats = self.episode(max(0, index))
+        return episode_id(scenario, settings, tuple(a.name for a in seats), self.seed, index)
+
+    @property
+    def acts(self) -> ActTable:
+        """The act codec of the suite, for agents that answer with a number."""
+        if self._acts is None:
+            self._acts = ActTable(self.suite.shape)
+        return self._acts
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """An agent (a person at a terminal) plays one episode at a time."""
+        return any(getattr(a.agent, "one_at_a_time", False) for a in self.agents)
+
+
+class _Caller:
+    """How one agent is asked: batched, awaited, or called."""
+
+    def __init__(self, agent: Any, timeout: float | None) -> None:
+        self.agent, self.timeout = agent, timeout
+        self.batched = callable(getattr(agent, "act_batch", None))
+        self._waiting: list[tuple[View, asyncio.Future[Said]]] = []
+
+    def spawn(self, seat: str, scenario: Scenario) -> Any:
+        """The agent for one episode and seat."""
+        if self.batched or not callable(getattr(self.agent, "spawn", None)):
+            return self.agent
+        return self.agent.spawn(seat, scenario)
+
+    async def ask(self, player: Any, view: View) -> Said:
+        """The agent's reply. Raises what it raises, and `TimeoutError`."""
+        if self.batched:
+            return await self._batch(view)
+        if callable(getattr(player, "aact", None)):
+            return await asyncio.wait_for(player.aact(view), self.timeout)
+        if self.timeout is not None:
+            return await _on_daemon_thread(lambda: player.act(view), self.timeout)
+        return player.act(view)  # type: ignore[no-any-return]  # checked by `_said`
+
+    def _batch(self, view: View) -> Awaitable[Said]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Said] = loop.create_future()
+        self._waiting.append((view, future))
+        if len(self._waiting) == 1:
+            # Two ticks: every episode that can reach its next view without waiting does so before the batch leaves.
+            loop.call_soon(loop.call_soon, self._flush)
+        return future
+
+    def _flush(self) -> None:
+        waiting = [(v, f) for v, f in self._waiting if not f.done()]
+        self._waiting = []
+        if waiting:
+            task = asyncio.ensure_future(self._answer(waiting))
+            task.add_done_callback(_consume)
+
+    async def _answer(self, waiting: list[tuple[View, asyncio.Future[Said]]]) -> None:
+        try:
+            replies = await self._call([v for v, _ in waiting])
+        except Exception as e:
+            if len(waiting) == 1:
+                _settle_future(waiting[0][1], error=e)
+                return
+            log.warning("a batch of %d views failed (%s: %s); asking one by one", len(waiting), type(e).__name__, e)
+            for one in waiting:
+                await self._answer([one])
+            return
+        for (_, future), reply in zip(waiting, replies, strict=True):
+            _settle_future(future, reply=reply)
+
+    async def _call(self, views: list[View]) -> list[Said]:
+        if self.timeout is None:
+            replies = self.agent.act_batch(views)
+        else:
+            replies = await _on_daemon_thread(lambda: self.agent.act_batch(views), self.timeout)
+        if asyncio.iscoroutine(replies):
+            replies = await asyncio.wait_for(replies, self.timeout)
+        replies = list(replies)
+        if len(replies) != len(views):
+            raise AgentError(f"act_batch returned {len(replies)} replies for {len(views)} views")
+        return replies
+
+
+def _settle_future(future: asyncio.Future[Said], *, reply: Said | None = None, error: Exception | None = None) -> None:
+    if future.done():  # its episode was cancelled meanwhile
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(reply)  # type: ignore[arg-type]  # rubbish is caught by `_said`
+
+
+def _consume(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("the batch call failed: %s", task.exception())
+
+
+async def _on_daemon_thread(call: Callable[[], T], timeout: float) -> T:
+    """The result of a blocking call, or `TimeoutError`; a call that hangs is abandoned with its thread."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def deliver(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def work() -> None:
+        result: T | None = None
+        error: Exception | None = None
+        try:
+            result = call()
+        except StopIteration as e:  # a future cannot hold one
+            error = RuntimeError(f"StopIteration: {e}")
+        except Exception as e:
+            error = e
+        try:
+            loop.call_soon_threadsafe(deliver, result, error)
+        except RuntimeError:
+            log.debug("an abandoned agent answered after the run was over")
+
+    threading.Thread(target=work, name="nego-agent", daemon=True).start()
+    return await asyncio.wait_for(future, timeout)
+
+
+def _said(reply: object, run: Run, scenario: Scenario) -> str | Move:
+    """What an agent's reply says. Raises `AgentError` for anything that is no move."""
+    if isinstance(reply, Reply):
+        reply = reply.move
+    if isinstance(reply, (str, Move)):
+        return reply
+    if isinstance(reply, (int, np.integer)) and not isinstance(reply, bool):
+        return run.acts.decode(int(reply), scenario)
+    raise AgentError(f"returned {type(reply).__name__}, expected a str, Move, Reply or act number")
+
+
+class _Engine:
+    """One run in progress."""
+
+    def __init__(
+        self, run: Run, *, in_flight: int, timeout: float | None, redraws: int, writer: TranscriptWriter | None
+    ) -> None:
+        self.run, self.redraws, self.writer = run, redraws, writer
+        self.in_flight = 1 if run.one_at_a_time else in_flight
+        self.callers = {id(a.agent): _Caller(a.agent, timeout) for a in run.agents}
+        self.leaving = False
+
+    async def episodes(self, indices: Iterator[int]) -> AsyncIterator[Transcript]:
+        """Every episode's final attempt, as it finishes."""
+        finished: asyncio.Queue[Transcript | BaseException | None] = asyncio.Queue(maxsize=self.in_flight)
+        workers = [asyncio.create_task(self._work(indices, finished)) for _ in range(self.in_flight)]
+        running = len(workers)
+        try:
+            while running:
+                item = await finished.get()
+                if item is None:
+                    running -= 1
+                elif isinstance(item, BaseException):
+                    raise item
+                else:
+                    yield item
+        finally:
+            for w in workers:
+                w.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, indices: Iterator[int], finished: asyncio.Queue[Transcript | BaseException | None]) -> None:
+        try:
+            while not self.leaving and (index := next(indices, None)) is not None:
+                await finished.put(await self._with_redraws(index))
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as e:
+            await finished.put(e)
+        else:
+            await finished.put(None)
+
+    async def _with_redraws(self, index: int) -> Transcript:
+        first = self.writer.done[index].next_attempt if self.writer and index in self.writer.done else 0
+        for attempt in range(first, first + self.redraws + 1):
+            last = await self._play(index, attempt)
+            if last.scored or last.stop is StopReason.INTERRUPTED:
+                break
+            log.info("episode %d, attempt %d: %s: %s", index, attempt, last.stop.value, last.error)
+        return last
+
+    async def _play(self, index: int, attempt: int) -> Transcript:
+        scenario, settings, seats = self.run.episode(index)
+        head = header(
+            scenario, settings, tuple(a.name for a in seats), seed=self.run.seed, index=index, attempt=attempt
+        )
+        table = _Table(self, scenario, seats, start(scenario, settings, head))
+        try:
+            await table.play()
+        except asyncio.CancelledError:
+            table.state = fail(table.state, StopReason.INTERRUPTED, "the run was stopped")
+            if table.state.utterances:
+                self._write(table)
+            raise
+        finally:
+            table.close()
+        if table.left:
+            self.leaving = True
+        return self._write(table)
+
+    def _write(self, table: _Table) -> Transcript:
+        t = transcript(table.state)
+        if self.writer is not None:
+            self.writer.write(t, table.meta())
+        return t
+
+
+class _Table:
+    """One episode at the table: its state, its players, its clock."""
+
+    def __init__(self, engine: _Engine, scenario: Scenario, seats: tuple[NamedAgent, ...], state: State) -> None:
+        self.engine, self.scenario, self.seats, self.state = engine, scenario, seats, state
+        self.judge = engine.run.judge(scenario)
+        self.randoms = seat_randoms(state.header, scenario.n)
+        self.players: list[Any] = []
+        self.turns: list[TurnMeta] = []
+        self.left = False
+        self.started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+
+    async def play(self) -> None:
+        """To the end, whatever agents and judges do."""
+        for i, seat in enumerate(self.seats):
+            try:
+                caller = self.engine.callers[id(seat.agent)]
+                self.players.append(caller.spawn(f"seat_{i}", self.scenario.for_seat(i)))
+            except Exception as e:
+                self._fail(StopReason.AGENT_ERROR, i, e)
+                return
+        while (due := pending(self.state)) is not None:
+            if due.what == "utterance":
+                await self._utterance(due.seat)
+            else:
+                await self._verdict()
+
+    async def _utterance(self, seat: int) -> None:
+        caller = self.engine.callers[id(self.seats[seat].agent)]
+        began = time.perf_counter()
+        try:
+            reply = await caller.ask(self.players[seat], view(self.state, self.randoms, seat))
+            self.state = utter(self.state, _said(reply, self.engine.run, self.scenario))
+        except TimeoutError:
+            limit = f"no answer within {caller.timeout:g} s" if caller.timeout is not None else "timed out"
+            self._fail(StopReason.AGENT_TIMEOUT, seat, limit)
+            return
+        except Leave as e:
+            self.left = True
+            self._fail(StopReason.INTERRUPTED, seat, str(e) or "left the table")
+            return
+        except Exception as e:
+            self._fail(StopReason.AGENT_ERROR, seat, e)
+            return
+        known = reply if isinstance(reply, Reply) else None
+        self.turns.append(
+            TurnMeta(
+                seat=f"seat_{seat}",
+                seconds=round(time.perf_counter() - began, 6),
+                finish_reason=known.finish_reason if known else None,
+                usage=known.usage if known else {},
+            )
+        )
+
+    async def _verdict(self) -> None:
+        asked = case(self.state)
+        try:
+            ajudge: Callable[..., Coroutine[Any, Any, object]] | None = getattr(self.judge, "ajudge", None)
+            found = await ajudge(asked) if ajudge is not None else self.judge.judge(asked)
+            self.state = judged(self.state, check_verdict(found, self.judge, asked.kind))
+        except Exception as e:
+            self.state = fail(self.state, StopReason.JUDGE_ERROR, f"{self.judge.name}: {_told(e)}")
+
+    def _fail(self, reason: StopReason, seat: int, what: Exception | str) -> None:
+        told = what if isinstance(what, str) else _told(what)
+        self.state = fail(self.state, reason, f"{self.seats[seat].name} at seat_{seat}: {told}")
+
+    def close(self) -> None:
+        """`close()` of everything spawned; one that raises is logged and costs nothing."""
+        for seat, player in zip(self.seats, self.players, strict=False):
+            if player is not seat.agent and callable(getattr(player, "close", None)):
+                try:
+                    player.close()
+                except Exception:
+                    log.exception("closing %s failed", seat.name)
+        self.players = []
+
+    def meta(self) -> EpisodeMeta:
+        """The sidecar's line."""
+        return EpisodeMeta(
+            id=self.state.header.id,
+            attempt=self.state.header.attempt,
+            started=self.started.isoformat(timespec="milliseconds"),
+            seconds=round(time.perf_counter() - self._clock, 6),
+            turns=tuple(self.turns),
+            versions=_versions(),
+        )
+
+
+def _told(e: Exception) -> str:
+    if isinstance(e, (AgentError, MoveError)):
+        return str(e)
+    return f"{type(e).__name__}: {e}"
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("nego-env", "pettingzoo", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+async def rollout(
+    run: Run,
+    episodes: int,
+    *,
+    in_flight: int = 64,
+    timeout: float | None = None,
+    redraws: int = 1,
+    writer: TranscriptWriter | None = None,
+) -> AsyncIterator[Transcript]:
+    """The final attempt of every episode 0 ... episodes - 1, as each finishes. With a writer, episodes it holds a scored
+    attempt of are skipped, and every attempt is written before it is yielded.
+
+    `timeout` (seconds) binds each reply; `redraws` is how often an unscored episode is tried again. When the caller is
+    cancelled, episodes under way are recorded as interrupted.
+    """
+    if episodes < 0 or in_flight < 1 or redraws < 0 or (timeout is not None and timeout <= 0):
+        raise SettingsError(
+            f"episodes={episodes}, in_flight={in_flight}, redraws={redraws}, timeout={timeout}: "
+            "episodes and redraws are at least 0, in_flight at least 1, timeout above 0 or None"
+        )
+    done = writer.done if writer is not None else {}
+    todo = (i for i in range(episodes) if not (i in done and done[i].scored))
+    engine = _Engine(run, in_flight=in_flight, timeout=timeout, redraws=redraws, writer=writer)
+    async for t in engine.episodes(todo):
+        yield t
+
+
+@overload
+def play(
+    scenario: ScenarioLike, agents: AgentLike | Sequence[AgentLike], *, episodes: None = None, **options: Any
+) -> Transcript: ...
+@overload
+def play(
+    scenario: ScenarioLike, agents: AgentLike | Sequence[AgentLike], *, episodes: int, **options: Any
+) -> list[Transcript]: ...
+def play(
+    scenario: ScenarioLike,
+    agents: AgentLike | Sequence[AgentLike],
+    *,
+    episodes: int | None = None,
+    out: str | Path | None = None,
+    in_flight: int = 64,
+    timeout: float | None = None,
+    redraws: int = 1,
+    **settings: Any,
+) -> Transcript | list[Transcript]:
+    """Play, and return what happened: one `Transcript`, or with `episodes=N` a list of N, by index.
+
+    `agents`: names, callables or objects; fewer than there are seats are dealt round the table. `out` streams transcripts
+    to a file and resumes it when it holds the same run. Settings are those of `Run`: seed, judge, codecs, max_rounds,
+    memory, selfishness, completion, complete, max_chars. Works where an event loop is running already (notebooks).
+    """
+    run = Run(scenario, agents, **settings)
+    count = 1 if episodes is None else episodes
+    if episodes is None and len(run.ids) > 1:
+        raise SettingsError(f"{run.suite.name!r} holds {len(run.ids)} scenarios: say how many episodes to play")
+
+    async def everything() -> list[Transcript]:
+        limits: dict[str, Any] = {"in_flight": in_flight, "timeout": timeout, "redraws": redraws}
+        if out is None:
+            return [t async for t in rollout(run, count, **limits)]
+        with TranscriptWriter(out, run.id) as writer:
+            async for _ in rollout(run, count, writer=writer, **limits):
+                pass
+        return [t for t in read_final(out) if t.index < count]
+
+    played = sorted(run_blocking(everything()), key=lambda t: t.index)
+    return played[0] if episodes is None else played
+
+
+def run_blocking(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, from ordinary code; on a thread of its own where a loop is running already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    result: list[T] = []
+    error: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            result.append(asyncio.run(work))
+        except BaseException as e:
+            error.append(e)
+
+    thread = threading.Thread(target=target, name="nego-play")
+    thread.start()
+    thread.join()
+    if error:
+        raise error[0]
+    return result[0]
