@@ -54,13 +54,13 @@ def score(stakes: Stakes, deal: Deal) -> float:
 
 def best_score(stakes: Stakes) -> float:
     """What the seat's favourite deal is worth to it."""
-    return math.fsum(max(row) for row in stakes.scores)
+    return stakes.best
 
 
 def gain(stakes: Stakes, deal: Deal) -> float:
     """(score - walk-away) / (best - walk-away): 1 at the seat's best deal, negative below its walk-away value, 0 where
     best equals walk-away. Not clipped."""
-    room = best_score(stakes) - stakes.walk_away
+    room = stakes.best - stakes.walk_away
     return 0.0 if room <= 0 else (score(stakes, deal) - stakes.walk_away) / room
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from nego_env.registry import entry_points, load_entry_point, load_named
 from nego_env.scenario import Scenario, decode_scenario, encode_scenario, read_toml
 
 PACK_FORMAT = "nego-pack/1"
+KEPT_DECODED = 512
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -100,11 +102,12 @@ class Importer(Protocol):
 
 
 class Pack:
-    """Scenarios by id, read one at a time from an indexed directory."""
+    """Scenarios by id, read one at a time from an indexed directory; the last few hundred are kept decoded."""
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
         self.info = _read_info(self.directory / "pack.json")
+        self._decoded: OrderedDict[str, Scenario] = OrderedDict()
 
     @property
     def name(self) -> str:
@@ -139,19 +142,26 @@ class Pack:
         return self.info.count
 
     def __iter__(self) -> Iterator[Scenario]:
-        return (self.get(i) for i in self.ids())
+        path = self.directory / "scenarios.jsonl"
+        return read_jsonl(path)
 
     def __contains__(self, id: object) -> bool:
         return id in self._index
 
     def get(self, id: str) -> Scenario:
         """One scenario. Raises `NotFoundError` with the closest ids."""
+        if id in self._decoded:
+            self._decoded.move_to_end(id)
+            return self._decoded[id]
         if id not in self._index:
             raise unknown_name(f"scenario in pack {self.name!r}", id, self._index)
         entry, path = self._index[id], self.directory / "scenarios.jsonl"
         with _opened(path) as f:
             f.seek(entry.at)
-            return decode_scenario(f.read(entry.size), f"{path} ({id})")
+            self._decoded[id] = decode_scenario(f.read(entry.size), f"{path} ({id})")
+        if len(self._decoded) > KEPT_DECODED:
+            self._decoded.popitem(last=False)
+        return self._decoded[id]
 
     def verify(self) -> None:
         """Raises `ScenarioError` when scenarios.jsonl is not the file pack.json was written for."""

@@ -58,13 +58,18 @@ class Issue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """A sentence of explanation, or nothing."""
 
 
-class Stakes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Stakes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
     """What a deal is worth to one seat. Private: only that seat's view holds it."""
 
     scores: tuple[tuple[float, ...], ...]
     """One row per issue, one finite number per option; a deal is worth the sum of its options."""
     walk_away: float
     """What the seat has without a deal; a deal worth less is a loss."""
+
+    @cached_property
+    def best(self) -> float:
+        """What the seat's favourite deal is worth to it."""
+        return math.fsum(max(row) for row in self.scores)
 
 
 class Seat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
