@@ -32,6 +32,9 @@ Deal = tuple[int, ...]
 MAX_DEALS = 1_000_000
 """More deals than this are refused: exact accounting enumerates them."""
 
+MAX_SCORE = 1e9
+"""Scores are at most this far from 0: stored numbers have 6 decimals, and a double holds 15 digits."""
+
 _OPTION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}")
 
 
@@ -62,7 +65,7 @@ class Stakes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """What a deal is worth to one seat. Private: only that seat's view holds it."""
 
     scores: tuple[tuple[float, ...], ...]
-    """One row per issue, one finite number per option; a deal is worth the sum of its options."""
+    """One row per issue, one number per option, at most `MAX_SCORE` from 0; a deal is worth the sum of its options."""
     walk_away: float
     """What the seat has without a deal; a deal worth less is a loss."""
 
@@ -117,7 +120,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """Empty for an open dilemma."""
     protocol: Protocol = Protocol()
     tags: tuple[str, ...] = ()
-    """Free labels; `no_zopa` is derived, not written (`Scenario.no_zopa`)."""
+    """Free labels, for listings. What they say of the stakes (`no_zopa`) the accounting derives anew."""
     meta: dict[str, str] = {}
     """Where it comes from: theme, stakes, source, licence. Never shown to a seat."""
     seen_by: int | None = None
@@ -294,10 +297,10 @@ def _check_stakes(s: Scenario, where: str, i: int) -> None:
             raise ScenarioError(
                 f"{where}: seat_{i} scores {len(row)} options of issue {issue.id!r}, which has {len(issue.options)}"
             )
-    if not all(math.isfinite(v) for row in stakes.scores for v in row) or not math.isfinite(stakes.walk_away):
-        raise ScenarioError(f"{where}: seat_{i} has a score that is no finite number")
-    best = sum(max(row) for row in stakes.scores if row)
-    if best < stakes.walk_away:
+    if not all(abs(v) <= MAX_SCORE for row in (*stakes.scores, (stakes.walk_away,)) for v in row):
+        raise ScenarioError(f"{where}: seat_{i} has a score that is no number within {MAX_SCORE:g} of 0")
+    best = math.fsum(max(row) for row in stakes.scores if row)
+    if best < stakes.walk_away - 1e-9:  # 0.7 + 0.1 reaches 0.8: `nego_env.accounting.TOLERANCE`
         raise ScenarioError(
             f"{where}: seat_{i} would walk away from every deal (best {best:g}, walk-away {stakes.walk_away:g})"
         )
@@ -315,9 +318,11 @@ def _check_protocol(s: Scenario, where: str) -> None:
     for v in p.acceptance.vetoes:
         if not 0 <= v < s.n:
             raise ScenarioError(f"{where}: veto seat {v} is no seat (0 to {s.n - 1})")
-    for name in p.bonus:
+    for name, points in p.bonus.items():
         if name not in s.seat_ids:
             raise ScenarioError(f"{where}: a bonus for {name!r}, which is no seat (seat_0 to seat_{s.n - 1})")
+        if not abs(points) <= MAX_SCORE:
+            raise ScenarioError(f"{where}: the bonus for {name} is {points}, no number within {MAX_SCORE:g} of 0")
     if not s.issues and (k is not None or p.acceptance.vetoes or p.bonus):
         raise ScenarioError(f"{where}: an open dilemma is agreed by its judge; acceptance and bonus need issues")
 
@@ -339,7 +344,7 @@ def read_toml(path: Path) -> Scenario:
 def scenario_from(data: Any, where: str) -> Scenario:
     """A scenario from plain data (dicts and lists), strictly typed. `where` opens the message of a `ScenarioError`."""
     try:
-        return msgspec.convert(data, Scenario)
+        return _whole(msgspec.convert(data, Scenario), where)
     except msgspec.ValidationError as e:
         raise ScenarioError(f"{where}: {e}") from None
 
@@ -347,9 +352,15 @@ def scenario_from(data: Any, where: str) -> Scenario:
 def decode_scenario(line: bytes | str, where: str) -> Scenario:
     """A scenario from one JSON document. `where` opens the message of a `ScenarioError`."""
     try:
-        return msgspec.json.decode(line, type=Scenario)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        return _whole(msgspec.json.decode(line, type=Scenario), where)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise ScenarioError(f"{where}: {e}") from None
+
+
+def _whole(scenario: Scenario, where: str) -> Scenario:
+    if scenario.seen_by is not None:
+        raise ScenarioError(f"{where}: seen_by is not part of a scenario file: leave it out")
+    return scenario
 
 
 def encode_scenario(scenario: Scenario) -> bytes:
