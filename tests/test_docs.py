@@ -28,7 +28,8 @@ def _name(page: Path) -> str:
 def at_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A scratch folder in which the paths that docs mention exist."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for folder in ("examples", "tests"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     return tmp_path
 
 

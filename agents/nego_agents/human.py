@@ -1,0 +1,318 @@
+"""A person at a terminal, as an agent.
+
+1. Each turn shows what is new: the others' words, the deal on the table and what it is worth, what can be done now.
+2. A line is checked before it is sent. One whose tag does not parse, or whose move is not legal now, is shown with its fault
+   and asked for again: nothing is spent.
+3. What others wrote is shown, never obeyed: control characters are spelled out and markup stays text.
+4. Works on any pair of text streams, a terminal or not. End of input (Ctrl-D) raises `Leave`; Ctrl-C is left alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self, TextIO
+
+from nego_agents.arguments import no_argument
+from nego_env.accounting import best_score, gain, score
+from nego_env.errors import AgentError, Leave, NegoError
+from nego_env.moves import Act, Move, agreed_deal, check_act, parse
+from nego_env.rules import Utterance
+from nego_env.safe_text import visible
+from nego_env.scenario import Scenario
+from nego_env.view import View, acceptance_text
+from nego_env.wording import number
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_COMMON = """\
+/view            the dilemma, your aim and your scores again
+/moves           what you can do now
+/help            this text
+Ctrl-D           leave; what was said so far is kept"""
+
+_STRUCTURED = """\
+Anything you type is said to everyone. These do something as well:
+/propose A2 B1   put a deal on the table, one option for every issue
+/accept          accept the deal on the table
+/ask A           ask the others what issue A means to them
+/reveal A        publish your true scores for issue A
+/walk            leave the table for good
+Add words after a dash: /accept - that will do.
+Or end a message with a tag: That will do. [Accept]
+/worth A2 B1     what a deal would be worth to you (said to nobody)
+"""
+
+_OPEN = """\
+Anything you type is said to everyone.
+/agree           say that you consent to the plan just stated
+Add words after a dash: /agree - that is fair.
+Or end a message with a tag: That is fair. [Agree]
+"""
+
+
+class HumanAgent:
+    """A person at a terminal; type /help for what can be done."""
+
+    name = "human"
+    spec = "human"
+    one_at_a_time = True
+
+    def __init__(self, argument: str = "", *, input: TextIO | None = None, output: TextIO | None = None) -> None:
+        """`input` and `output` are text streams; standard input and output when None."""
+        no_argument(self.name, argument)
+        self._input = input
+        self._output = output
+        self._seen = 0
+        self._met = False
+
+    def spawn(self, seat: str, scenario: Scenario) -> Self:
+        """The same person, for one episode and seat."""
+        fresh = copy.copy(self)
+        fresh._seen, fresh._met = 0, False
+        return fresh
+
+    def close(self) -> None:
+        """Nothing to let go of: the streams belong to the caller."""
+
+    def act(self, view: View) -> Move:
+        """What the person says. Raises `Leave` at the end of the input, and `AgentError` for input that is no text."""
+        console = _console(self._output)
+        if not self._met:
+            show_private(console, view)
+            self._met = True
+        self._show_news(console, view)
+        if view.phase == "completion":
+            return self._completion(console, view)
+        show_table(console, view)
+        if view.notice:
+            _print(console, f"Your last tag did not count: {view.notice}.")
+        _print(console, f"{moves_line(view)}  (/help)")
+        while True:
+            line = self._read(console, f"round {view.round}/{view.max_rounds}, {view.name} > ")
+            try:
+                move = self._move(console, view, line)
+            except NegoError as e:
+                fault = str(e).removeprefix(f"{view.scenario.id}: ")
+                _print(console, f"Not sent: {fault}.")
+                continue
+            if move is not None:
+                return move
+
+    def _read(self, console: Console, prompt: str) -> str:
+        """One line. Raises `Leave` at the end of the input."""
+        console.print(visible(prompt), end="", markup=False, highlight=False, soft_wrap=True)
+        console.file.flush()
+        stream = sys.stdin if self._input is None else self._input
+        try:
+            line = stream.readline()
+        except UnicodeDecodeError as e:
+            raise AgentError(f"human: the input is not text: {e}") from None
+        if not stream.isatty():
+            _print(console, line.rstrip("\n"))  # a terminal has shown it already
+        if not line:
+            raise Leave("you have left the table")
+        return line.strip()
+
+    def _show_news(self, console: Console, view: View) -> None:
+        if view.omitted > self._seen:
+            _print(console, f"({view.omitted - self._seen} earlier messages are out of your memory.)")
+        for u in view.utterances[max(0, self._seen - view.omitted) :]:
+            if u.seat != view.seat:
+                show_utterance(console, view, u)
+        self._seen = view.omitted + len(view.utterances)
+
+    def _move(self, console: Console, view: View, line: str) -> Move | None:
+        """The move a line stands for; None when it was a question to the terminal. Raises `NegoError` for a fault."""
+        if not line:
+            raise AgentError("an empty line says nothing; type a message, or /help")
+        if not line.startswith("/"):
+            return _checked_talk(view, line)
+        head, _, rest = line.partition(" ")
+        command = head[1:].lower()
+        shown: dict[str, Callable[[], None]] = {
+            "help": lambda: _print(console, (_STRUCTURED if view.scenario.issues else _OPEN) + _COMMON),
+            "moves": lambda: _print(console, moves_text(view)),
+            "view": lambda: show_private(console, view),
+        }
+        if command in shown:
+            shown[command]()
+            return None
+        if command == "worth" and view.scenario.issues:
+            deal = tuple(rest.replace(",", " ").split())
+            _print(console, f"Worth {number(view.worth(deal))} to you (gain {view.gain(deal):.2f}).")
+            return None
+        return _command(view, command, rest)
+
+    def _completion(self, console: Console, view: View) -> Move:
+        _print(console, "\nThe talk is over, and you write the plan for everyone, in one paragraph.")
+        for seat, persona in zip(view.scenario.seats, view.personas or (), strict=False):
+            _print(console, f"  {seat.name}: {persona}")
+        ending = f"[Agreed: {' '.join(view.table.deal)}]" if view.table else ""
+        if ending:
+            _print(console, f"It must end in {ending}; that is added if you leave it out.")
+        while True:
+            line = self._read(console, f"the plan, {view.name} > ")
+            if not line:
+                _print(console, "Not sent: an empty line says nothing.")
+            elif not ending:
+                return Move(line)
+            elif "[" not in line:
+                return Move(f"{line} {ending}")
+            elif (stated := agreed_deal(line, view.scenario))[1] is not None:
+                _print(console, f"Not sent: {stated[1]}; it must end in {ending}.")
+            elif view.table and stated[0] != view.scenario.deal(view.table.deal):
+                _print(console, f"Not sent: that is not the deal agreed, {ending}.")
+            else:
+                return Move(line)
+
+
+def _checked_talk(view: View, line: str) -> Move:
+    """A typed message whose tag, if any, counts now. Raises `AgentError` with the fault."""
+    parsed = parse(line, view.scenario)
+    if parsed.fault:
+        raise AgentError(parsed.fault)
+    if parsed.act is not None:
+        _check_legal(view, parsed.act)
+    return Move(line, parsed.act)
+
+
+def _command(view: View, command: str, rest: str) -> Move:
+    """The move of a slash command. Raises `NegoError` with the fault."""
+    argument, _, words = f" {rest} ".partition(" - ")
+    argument = argument.strip()
+    known = ("propose", "accept", "ask", "reveal", "walk") if view.scenario.issues else ("agree",)
+    match command:
+        case "propose" if command in known:
+            act = Act("propose", deal=tuple(argument.replace(",", " ").split()))
+        case "ask" | "reveal" if command in known:
+            act = Act("ask" if command == "ask" else "reveal", issue=argument)
+        case "accept" | "walk" | "agree" if command in known:
+            if argument:
+                raise AgentError(f"/{command} takes nothing but words after a dash: /{command} - {argument}")
+            act = Act("accept" if command == "accept" else "walk" if command == "walk" else "agree")
+        case _:
+            listed = ", ".join(f"/{c}" for c in (*known, "view", "moves", "help"))
+            raise AgentError(f"there is no /{command} here; there is {listed}")
+    act = check_act(act, view.scenario)
+    _check_legal(view, act)
+    return Move(words.strip(), act)
+
+
+def _check_legal(view: View, act: Act) -> None:
+    if act.kind == "accept" and not view.legal.accept:
+        why = "you have accepted it already" if view.table else "there is no deal on the table to accept"
+        raise AgentError(why)
+    if act.kind == "walk" and not view.legal.walk:
+        raise AgentError("nobody can walk away before everyone has spoken once")
+
+
+# ---------------------------------------------------------------- what the person sees
+def moves_line(view: View) -> str:
+    """What can be done now, on one line."""
+    if not view.scenario.issues:
+        return "Say something, or /agree"
+    legal = view.legal
+    able = ["/propose", *(["/accept"] if legal.accept else []), "/ask", "/reveal", *(["/walk"] if legal.walk else [])]
+    return f"Say something, or {' '.join(able)}"
+
+
+def moves_text(view: View) -> str:
+    """What can be done now, in full."""
+    if not view.scenario.issues:
+        return f"{moves_line(view)}."
+    legal = view.legal
+    return "\n".join(
+        [
+            f"/propose {' '.join(i.options[0].id for i in view.scenario.issues)}   (one option for every issue)",
+            *(["/accept"] if legal.accept else []),
+            f"/ask ISSUE      not asked yet: {', '.join(legal.ask) or 'none'}",
+            f"/reveal ISSUE   not revealed yet: {', '.join(legal.reveal) or 'none'}",
+            *(["/walk"] if legal.walk else ["(/walk once everyone has spoken)"]),
+        ]
+    )
+
+
+def show_private(console: Console, view: View) -> None:
+    """The dilemma, the person's own aim and scores."""
+    _print(console, f"\n{view.task}\n")
+    names = [s.name for s in view.scenario.seats if s.name != view.name]
+    _print(console, f"You are {view.name}. With you at the table: {', '.join(names)}.")
+    _print(console, how_it_ends(view))
+    _print(console, f"Your aim, which the others do not know: {view.persona}\n")
+    if view.stakes is not None:
+        _show_stakes(console, view)
+
+
+def how_it_ends(view: View) -> str:
+    """The cap and the acceptance rule in two sentences."""
+    rounds = f"Each of you speaks once a round, for at most {view.max_rounds} rounds."
+    if not view.scenario.issues:
+        return f"{rounds} You are done when all of you consent to one concrete plan."
+    return f"{rounds} A deal settles every issue. {acceptance_text(view.scenario)}"
+
+
+def _show_stakes(console: Console, view: View) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    stakes = view.stakes
+    assert stakes is not None  # asked for on structured dilemmas only
+    table = Table(title="What the options are worth to you", title_justify="left", show_edge=False)
+    table.add_column("issue")
+    table.add_column("id", no_wrap=True)
+    table.add_column("option")
+    table.add_column("score", justify="right", no_wrap=True)
+    for issue, row in zip(view.scenario.issues, stakes.scores, strict=True):
+        for j, (option, x) in enumerate(zip(issue.options, row, strict=True)):
+            first = f"{issue.id}  {visible(issue.name, newlines=False)}" if j == 0 else ""
+            label = visible(f"{option.label} ({option.text})" if option.text else option.label, newlines=False)
+            table.add_row(Text(first), Text(option.id), Text(label), Text(number(x)))
+    console.print(table)
+    _print(
+        console,
+        f"Your best deal is worth {number(best_score(stakes))}; without a deal you have {number(stakes.walk_away)}.\n",
+    )
+
+
+def show_utterance(console: Console, view: View, u: Utterance) -> None:
+    """What somebody else said, and the scores it published with it."""
+    who = view.scenario.seats[int(u.seat.removeprefix("seat_"))].name
+    _print(console, f"{who}: {u.text if u.text.strip() else '(silence)'}")
+    if u.act is None or u.act.kind != "reveal":
+        return
+    for r in view.revealed:
+        if r.seat == u.seat and r.issue == u.act.issue:
+            issue = view.scenario.issues[view.scenario.issue_index[r.issue.upper()]]
+            pairs = ", ".join(f"{o.id} {number(x)}" for o, x in zip(issue.options, r.scores, strict=True))
+            _print(console, f"  (true scores of {who} for {issue.name}: {pairs})")
+
+
+def show_table(console: Console, view: View) -> None:
+    """The deal on the table and what it is worth to the person."""
+    if not view.scenario.issues:
+        return
+    if view.table is None or view.stakes is None:
+        _print(console, "\nNothing is on the table yet.")
+        return
+    deal = view.scenario.deal(view.table.deal)
+    by = view.scenario.seats[int(view.table.by.removeprefix("seat_"))].name
+    worth, best = score(view.stakes, deal), best_score(view.stakes)
+    _print(console, f"\nOn the table, by {by}: {' '.join(view.table.deal)} ({', '.join(view.scenario.labels(deal))})")
+    verdict = "a loss" if worth < view.stakes.walk_away else f"gain {gain(view.stakes, deal):.2f}"
+    _print(
+        console,
+        f"Worth {number(worth)} to you: {verdict}; your best is {number(best)}, without a deal {number(view.stakes.walk_away)}.",
+    )
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(visible(text), markup=False, highlight=False)
+
+
+def _console(output: TextIO | None) -> Console:
+    from rich.console import Console
+
+    return Console(file=sys.stdout if output is None else output, markup=False, highlight=False, emoji=False)
