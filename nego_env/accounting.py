@@ -38,7 +38,7 @@ CA_MAX = 5.0
 FLOOR = 0.1
 """g of a deal worth exactly the walk-away value."""
 TOLERANCE = 1e-9
-"""A score this close to the walk-away value reaches it: decimal scores such as 0.1 + 0.2 are not exact in binary."""
+"""A score this close to the walk-away value equals it: decimal scores such as 0.1 + 0.2 are not exact in binary."""
 
 
 def canonical(x: float) -> float:
@@ -61,7 +61,7 @@ def gain(stakes: Stakes, deal: Deal) -> float:
     """(score - walk-away) / (best - walk-away): 1 at the seat's best deal, negative below its walk-away value, 0 where
     best equals walk-away. Not clipped."""
     room = stakes.best - stakes.walk_away
-    return 0.0 if room <= 0 else (score(stakes, deal) - stakes.walk_away) / room
+    return 0.0 if room <= TOLERANCE else (score(stakes, deal) - stakes.walk_away) / room
 
 
 def g_value(stakes: Stakes, deal: Deal) -> float:
@@ -196,15 +196,15 @@ def account(stacked: Stacked, deals: Ints) -> Account:
         scores += stacked.scores[:, k].take(deals[:, k], axis=1)
     surplus = scores - stacked.walk_away[:, None]
     room = stacked.best - stacked.walk_away
-    # Where best equals walk-away the only surplus is 0 (or negative): any divisor gives the defined gain of 0.
-    gains = surplus / np.where(room > 0, room, np.inf)[:, None]
+    # Where best equals walk-away an infinite divisor gives the defined gain of 0.
+    gains = surplus / np.where(room > TOLERANCE, room, np.inf)[:, None]
     g = np.where(surplus >= -TOLERANCE, FLOOR + (1 - FLOOR) * np.maximum(gains, 0.0), 0.0)
     product = g[0].copy()
     for row in g[1:]:
         product *= row
     ca = product ** (1.0 / len(g))
     ca *= CA_MAX / stacked.best_g if stacked.best_g > 0 else 0.0
-    return Account(scores, gains, ca)
+    return Account(scores, gains, np.minimum(ca, CA_MAX, out=ca))  # the best deals, off by the last bit
 
 
 class DealTable:
@@ -264,7 +264,7 @@ class DealTable:
     @cached_property
     def pareto(self) -> Bools:
         """(D,): no other deal is better for somebody and worse for nobody. Equal score vectors keep each other."""
-        return _pareto(self.scores.T)
+        return _pareto(np.round(self.scores.T, 9))  # 0.1 + 0.2 does not dominate 0.3
 
     @cached_property
     def nash_index(self) -> int | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -21,6 +21,8 @@ from nego_env.errors import MoveError, ScenarioError
 from nego_env.scenario import Deal, Scenario
 
 ActKind = Literal["propose", "accept", "walk", "ask", "reveal", "agree"]
+
+_KINDS = get_args(ActKind)
 
 MAX_CHARS = 4000
 """Default length an utterance is cut at, in code points."""
@@ -201,28 +203,32 @@ def _issue_name(issue: str, scenario: Scenario) -> str:
 
 def check_act(act: Act, scenario: Scenario) -> Act:
     """The act with ids as the scenario spells them. Raises `MoveError` for one this scenario cannot express."""
+    if not isinstance(act, Act) or act.kind not in _KINDS:
+        raise MoveError(f"{scenario.id}: {act!r} is no act; acts: {', '.join(_KINDS)}")
     if (act.kind == "agree") == bool(scenario.issues):
         kind = "an open dilemma" if not scenario.issues else "a structured dilemma"
         raise MoveError(f"{scenario.id}: {act.kind!r} is no act of {kind}")
     if act.kind == "propose":
         try:
-            return Act("propose", deal=scenario.ids(scenario.deal(act.deal)))
+            return Act("propose", deal=scenario.ids(scenario.deal([str(id) for id in act.deal])))
         except ScenarioError as e:
             raise MoveError(str(e)) from None
     if act.kind in ("ask", "reveal"):
-        issue = _issue(act.issue, scenario)
+        issue = _issue(str(act.issue), scenario)
         if issue is None:
             known = ", ".join(i.id for i in scenario.issues)
             raise MoveError(f"{scenario.id}: no issue {act.issue!r}; issues: {known}")
         return Act(act.kind, issue=issue)
-    return act
+    return Act(act.kind)
 
 
 def spoken(move: Move, scenario: Scenario) -> Move:
     """The move with its words complete: an act without words gets plain ones, words without the act's tag get it.
 
-    Raises `MoveError` for an act the scenario cannot express.
+    Raises `MoveError` for an act the scenario cannot express, or for words that are no str.
     """
+    if not isinstance(move.text, str):
+        raise MoveError(f"the words of a move are a str, not {type(move.text).__name__}")
     if move.act is None:
         return move
     act = check_act(move.act, scenario)
@@ -234,11 +240,25 @@ def spoken(move: Move, scenario: Scenario) -> Move:
 
 
 def clean(text: str, max_chars: int) -> tuple[str, tuple[str, ...]]:
-    """The text as it enters the record, and what was done to it: `surrogates` (lone ones became U+FFFD), `cut` (at
-    `max_chars` code points). Everything else, control characters too, is kept: screens escape, records do not."""
+    """The text as it enters the record, and what was done to it: `surrogates` (lone ones became U+FFFD), `cut` (to
+    `max_chars` code points, the last of them `…`, so that a tag quoted where the cut falls does not become the final one).
+    Everything else, control characters too, is kept: screens escape, records do not."""
     marks: tuple[str, ...] = ()
     if len(text) > max_chars:
-        text, marks = text[:max_chars], ("cut",)
-    if not text.isascii() and _SURROGATE.search(text):
-        text, marks = _SURROGATE.sub("\ufffd", text), (*marks, "surrogates")
-    return text, marks
+        text, marks = text[: max_chars - 1] + "…", ("cut",)
+    encodable = without_surrogates(text)
+    return encodable, marks if encodable == text else (*marks, "surrogates")
+
+
+def clean_move(move: Move, max_chars: int) -> tuple[str, tuple[str, ...]]:
+    """`clean` for a `spoken` move: where its words are too long they give way to the tag, which stays whole and final."""
+    ending = "" if move.act is None else f" {tag(move.act)}"
+    if len(move.text) <= max_chars or not ending or len(ending) >= max_chars:
+        return clean(move.text, max_chars)
+    text, marks = clean(move.text, max_chars - len(ending))
+    return text + ending, marks
+
+
+def without_surrogates(text: str) -> str:
+    """Lone surrogates, which no encoding has a form for, as U+FFFD."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

@@ -274,7 +274,7 @@ def _read_info(path: Path) -> PackInfo:
         info = msgspec.json.decode(path.read_bytes(), type=PackInfo)
     except OSError as e:
         raise ScenarioError(f"{path}: cannot be read: {e.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise ScenarioError(f"{path}: {e}") from None
     if info.format != PACK_FORMAT:
         raise ScenarioError(f"{path}: unknown format {info.format!r}; this reads {PACK_FORMAT}")
@@ -292,7 +292,7 @@ def read_jsonl(path: Path) -> Iterator[Scenario]:
 def open_path(path: str | Path) -> Suite:
     """The scenarios at a path: a pack, a TOML file or a folder of them, a JSONL, or anything an importer knows."""
     p = Path(path)
-    if not p.exists():
+    if not os.path.exists(p):  # unlike Path.exists, no error for a name that is too long for a path
         raise NotFoundError(f"no file or folder {p}")
     if p.is_dir() and (p / "pack.json").is_file():
         return Pack(p)
@@ -332,7 +332,7 @@ def open_suite(name_or_path: str | Path) -> Suite:
     """A registered pack, or whatever is at a path. A name wins over a path of that name."""
     if str(name_or_path) in entry_points("nego_env.packs"):
         return open_pack(str(name_or_path))
-    if Path(name_or_path).exists():
+    if os.path.exists(name_or_path):
         return open_path(name_or_path)
     raise unknown_name("pack or path", str(name_or_path), pack_names())
 
@@ -352,7 +352,7 @@ def find(name_or_path: str | Path) -> Scenario | Suite:
         suite = open_pack(known)
         if name in suite:
             return suite.get(name)
-    if Path(name).exists():
+    if os.path.exists(name):
         suite = open_path(name)
         return next(iter(suite)) if len(suite) == 1 else suite
     looks_like_path = "/" in name or name.endswith((".toml", ".jsonl"))

@@ -31,7 +31,7 @@ from msgspec.structs import replace
 
 from nego_env.accounting import CA_MAX, canonical, gain, passes
 from nego_env.errors import MoveError, SettingsError
-from nego_env.moves import MAX_CHARS, Act, Move, clean, completion_words, parse, spoken
+from nego_env.moves import MAX_CHARS, Act, Move, clean, clean_move, completion_words, parse, spoken, without_surrogates
 from nego_env.scenario import Deal, Scenario
 from nego_env.verdict import Case, Verdict
 
@@ -109,13 +109,17 @@ def resolve(
         codecs=seats,
         judge=judge or ("exact" if structured else "heuristic"),
     )
-    _check_settings(scenario, settings)
+    check_settings(scenario, settings)
     return settings
 
 
-def _check_settings(scenario: Scenario, s: Settings) -> None:
+def check_settings(scenario: Scenario, s: Settings) -> None:
+    """Raises `SettingsError` for a setting out of range, or one that does not fit the scenario."""
     where = f"scenario {scenario.id!r}"
     structured = scenario.kind == "structured"
+    for name, value in (("max_rounds", s.max_rounds), ("memory", s.memory), ("max_chars", s.max_chars)):
+        if not isinstance(value, int) and not (name == "memory" and value is None):
+            raise SettingsError(f"{name} is {value!r}, it must be an int{' or None' if name == 'memory' else ''}")
     if s.max_rounds < 1:
         raise SettingsError(f"max_rounds is {s.max_rounds}, it must be at least 1")
     if s.memory is not None and s.memory < 1:
@@ -261,9 +265,9 @@ def utter(state: State, said: str | Move) -> State:
     fault: str | None
     if isinstance(said, Move):
         move = spoken(said, state.scenario)
-        text, marks = clean(move.text, state.settings.max_chars)
+        text, marks = clean_move(move, state.settings.max_chars)
         act, fault = move.act, None
-        if act is None or marks:  # words alone, or cut words that may have lost their tag
+        if act is None or marks:  # words alone, or a tag that is longer than the limit
             act, fault = parse(text, state.scenario)
     elif isinstance(said, str):
         text, marks = clean(said, state.settings.max_chars)
@@ -367,7 +371,7 @@ def _agreed(state: State) -> State:
     agreed = replace(state, phase="completion", outcome=StopReason.AGREEMENT, seat=finalizer(state))
     if _writes(agreed):
         return replace(agreed, awaiting="utterance")
-    assert state.standing is not None  # open dilemmas are always written (`_check_settings`)
+    assert state.standing is not None  # open dilemmas are always written (`check_settings`)
     text = completion_words(state.standing.deal, state.scenario)
     return replace(agreed, completion=text, awaiting="score")
 
@@ -413,7 +417,13 @@ def judged(state: State, verdict: Verdict) -> State:
     top = 1.0 if verdict.kind == "agreement" else CA_MAX
     if not 0.0 <= verdict.value <= top:
         raise MoveError(f"judge {verdict.judge!r} returned {verdict.value!r}; {verdict.kind} lies in [0, {top:g}]")
-    judged = replace(state, verdicts=(*state.verdicts, replace(verdict, value=canonical(verdict.value))))
+    verdict = replace(
+        verdict,
+        value=canonical(verdict.value),
+        reason=without_surrogates(verdict.reason),
+        raw=without_surrogates(verdict.raw),
+    )
+    judged = replace(state, verdicts=(*state.verdicts, verdict))
     if verdict.kind == "agreement":
         return _agreed(judged) if verdict.value >= 0.5 else _next_round(judged)
     return _scored(judged, verdict)
@@ -449,4 +459,5 @@ def fail(state: State, reason: StopReason, error: str) -> State:
     """The episode cut short by something outside the game: no reward, and `error` says in one line what happened."""
     if reason.scored:
         raise MoveError(f"{reason.value!r} is an outcome of the game, not an infrastructure failure")
-    return replace(state, phase="over", awaiting=None, stop=reason, rewards=None, error=" ".join(error.split())[:500])
+    told = without_surrogates(" ".join(error.split())[:500])
+    return replace(state, phase="over", awaiting=None, stop=reason, rewards=None, error=told)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from nego_env.errors import ScenarioError
 
@@ -69,6 +70,12 @@ class Stakes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     walk_away: float
     """What the seat has without a deal; a deal worth less is a loss."""
 
+    def __post_init__(self) -> None:
+        # Numbers given as ints are read back as floats: made floats here, a scenario has the same bytes and hash both times.
+        if not all(type(v) is float for row in (*self.scores, (self.walk_away,)) for v in row):
+            force_setattr(self, "scores", tuple(tuple(float(v) for v in row) for row in self.scores))
+            force_setattr(self, "walk_away", float(self.walk_away))
+
     @cached_property
     def best(self) -> float:
         """What the seat's favourite deal is worth to it."""
@@ -106,6 +113,10 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     bonus: dict[str, float] = {}
     """Extra points by seat id when every seat reaches its walk-away value (scorable games give the proposer 10).
     Reported beside the score; gains and CA leave it out."""
+
+    def __post_init__(self) -> None:
+        if not all(type(points) is float for points in self.bonus.values()):  # as in `Stakes`
+            force_setattr(self, "bonus", {name: float(points) for name, points in self.bonus.items()})
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):

@@ -21,6 +21,9 @@ import msgspec
 from nego_env.errors import TranscriptError
 from nego_env.transcript import Transcript, decode
 
+_OPENING = b'{"format":"nego/'
+"""How every line of ours begins, whatever the version."""
+
 
 class TurnMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     """How one utterance was made."""
@@ -71,20 +74,14 @@ class TranscriptFile:
         if not self._spans:
             raise TranscriptError(f"{self.path}: empty: there is no transcript in it")
         last, _, size = self._spans[-1]
-        if not self._raw(len(self._spans) - 1).endswith(b"\n") and not self._whole(len(self._spans) - 1):
-            if len(self._spans) == 1 and not self._raw(0).startswith(b'{"format"'):
+        tail = self._raw(len(self._spans) - 1)
+        if not tail.endswith(b"\n") and _torn(tail):
+            if len(self._spans) == 1 and not _opens_like_ours(tail):
                 self[0]  # not one of ours at all: the full message is better than a note
             self._spans.pop()
             self.notes.append(f"{self.path}:{last}: the last line is cut off ({size} bytes) and was passed over")
             if not self._spans:
                 raise TranscriptError(f"{self.path}: its only line is cut off: there is no finished episode in it")
-
-    def _whole(self, i: int) -> bool:
-        try:
-            self[i]
-        except TranscriptError:
-            return False
-        return True
 
     def _raw(self, i: int) -> bytes:
         _, at, size = self._spans[i]
@@ -146,6 +143,9 @@ class TranscriptWriter:
         try:
             self._resume(expected, fresh_only)
             self._meta = meta_path(self.path).open("ab")
+        except OSError as e:
+            self._file.close()
+            raise TranscriptError(f"{e.filename or self.path}: cannot be written: {e.strerror}") from None
         except BaseException:
             self._file.close()
             raise
@@ -174,27 +174,15 @@ class TranscriptWriter:
                     if line.strip():
                         self._note(decode(line, f"{self.path}:{number}"), number, expected)
                     keep += len(line)
-                elif self._complete(line, number, expected):
+                elif not _torn(line):  # it lacks nothing but its newline
+                    self._note(decode(line, f"{self.path}:{number}"), number, expected)
                     self._file.write(b"\n")
                     return
         if keep < size:
-            if keep == 0 and not self._is_ours():
+            if not self.done and not _opens_like_ours(line):
                 raise TranscriptError(f"{self.path}: not a transcript file; it is left as it is: give another --out")
             os.truncate(self.path, keep)
             self.notes.append(f"{self.path}: cut {size - keep} bytes of an unfinished last line")
-
-    def _is_ours(self) -> bool:
-        with self.path.open("rb") as f:
-            return f.read(16).startswith(b'{"format":"nego/'[:16])
-
-    def _complete(self, line: bytes, number: int, expected: Callable[[int], str] | None) -> bool:
-        """A last line that lacks nothing but its newline."""
-        try:
-            t = decode(line, f"{self.path}:{number}")
-        except TranscriptError:
-            return False
-        self._note(t, number, expected)
-        return True
 
     def _note(self, t: Transcript, number: int, expected: Callable[[int], str] | None) -> None:
         if expected is not None and expected(t.index) != t.id:
@@ -224,6 +212,20 @@ class TranscriptWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _torn(line: bytes) -> bool:
+    """A line cut short: an object that lacks its end is no JSON. A whole line that cannot be read is another matter."""
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
+    return False
+
+
+def _opens_like_ours(line: bytes) -> bool:
+    head = line[: len(_OPENING)]
+    return head == _OPENING[: len(head)]
 
 
 def _open_for_reading(path: Path) -> BinaryIO:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from nego_env.safe_text import visible
 from nego_env.statistics import Interval, mean_interval
 from nego_env.transcript import Transcript
 
@@ -106,14 +107,15 @@ def print_summary(summary: Summary, *, title: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", caption_justify="left")
+    table = Table(title=Text(visible(title)), title_justify="left", caption_justify="left")
     table.add_column("figure")
     table.add_column("mean", justify="right")
     table.add_column("95 % interval", justify="right")
     for name, interval in summary.figures().items():
         if interval.n:
-            table.add_row(Text(name), f"{interval.mean:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
+            table.add_row(Text(visible(name)), f"{interval.mean:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
     console = Console()
-    console.print(table)
+    if summary.scored:
+        console.print(table)
     stops = ", ".join(f"{count} {stop}" for stop, count in sorted(summary.stops.items()))
-    console.print(Text(f"{summary.episodes} episodes: {stops}"))
+    console.print(Text(f"{summary.episodes} episode{'s' if summary.episodes != 1 else ''}: {stops}"))

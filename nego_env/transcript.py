@@ -8,15 +8,29 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from nego_env.accounting import CA_MAX, canonical, collective_agency, gain, passes, reaches, score
-from nego_env.errors import MoveError, TranscriptError
-from nego_env.rules import Header, Settings, State, StopReason, Utterance, fail, judged, pending, start, utter
+from nego_env.errors import MoveError, SettingsError, TranscriptError
+from nego_env.rules import (
+    Header,
+    Settings,
+    State,
+    StopReason,
+    Utterance,
+    check_settings,
+    fail,
+    judged,
+    pending,
+    start,
+    utter,
+)
 from nego_env.safe_text import visible
 from nego_env.scenario import Scenario
 from nego_env.verdict import Verdict
@@ -161,13 +175,13 @@ def decode(line: bytes | str, where: str) -> Transcript:
         version = msgspec.json.decode(line, type=_Version).format
     except msgspec.ValidationError as e:
         raise TranscriptError(f"{where}: not a transcript: {e}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise TranscriptError(f"{where}: not valid JSON: {e}") from None
     if version != FORMAT:
         raise TranscriptError(f"{where}: {_version_fault(version)}")
     try:
         t = msgspec.json.decode(line, type=Transcript)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise TranscriptError(f"{where}: {e}") from None
     _check(t, where)
     return t
@@ -175,20 +189,28 @@ def decode(line: bytes | str, where: str) -> Transcript:
 
 def _version_fault(version: str) -> str:
     name, _, number = version.partition("/")
-    if name == "nego" and number.isdigit() and int(number) > int(FORMAT.partition("/")[2]):
+    newer = re.fullmatch(r"[0-9]{1,9}", number) and int(number) > int(FORMAT.partition("/")[2])
+    if name == "nego" and newer:
         return f"written by a newer nego-env (format {version}; this one reads {FORMAT}): upgrade with pip install -U nego-env"
     return f"unknown format {version[:40]!r}; this reads {FORMAT}"
 
 
 def _check(t: Transcript, where: str) -> None:
     """What the types cannot say. A record that passes can be shown and scored."""
+    if t.scenario.seen_by is not None:
+        raise TranscriptError(
+            f"{where}: scenario.seen_by: a record holds the whole scenario, not what one seat knows of it"
+        )
+    try:
+        check_settings(t.scenario, t.settings)
+    except SettingsError as e:
+        raise TranscriptError(f"{where}: settings: {e}") from None
     n = t.scenario.n
     for field, value in (("index", t.index), ("attempt", t.attempt), ("seed", t.seed)):
         if value < 0:
             raise TranscriptError(f"{where}: {field} is {value}, it must be at least 0")
-    for field, length in (("agents", len(t.agents)), ("settings.codecs", len(t.settings.codecs))):
-        if length != n:
-            raise TranscriptError(f"{where}: {field} has {length} entries for {n} seats")
+    if len(t.agents) != n:
+        raise TranscriptError(f"{where}: agents has {len(t.agents)} entries for {n} seats")
     if t.stop.scored != (t.rewards is not None):
         expected = "rewards" if t.stop.scored else "null"
         raise TranscriptError(f"{where}: rewards: an episode that stopped by {t.stop.value!r} has {expected}")
@@ -214,11 +236,34 @@ def _states(t: Transcript) -> Iterator[State]:
                 f"episode {t.id}: utterances[{i}] is by {u.seat}, but by the rules it is not its turn"
             )
         yield state
-        state = utter(state, u.text)
+        state = _spoken_again(state, u, f"episode {t.id}: utterances[{i}]")
     state, _ = _apply_verdicts(state, verdicts, t)
     if not t.stop.scored and state.stop is None:
         state = fail(state, t.stop, t.error or "")
+    _check_end(state, t, left_over=next(verdicts, None) is not None)
     yield state
+
+
+def _spoken_again(state: State, u: Utterance, where: str) -> State:
+    """The state after a recorded utterance. Marks and notice are the record's: a cut text no longer shows how long it was."""
+    after = utter(state, u.text)
+    again = after.utterances[-1]
+    for field in ("round", "phase", "act"):
+        if getattr(again, field) != getattr(u, field):
+            raise TranscriptError(
+                f"{where}.{field} is {getattr(u, field)!r}, by the rules it is {getattr(again, field)!r}"
+            )
+    return replace(after, utterances=(*state.utterances, u))
+
+
+def _check_end(state: State, t: Transcript, *, left_over: bool) -> None:
+    if left_over:
+        raise TranscriptError(f"episode {t.id}: verdicts: more of them than the rules ask for")
+    for field in ("stop", "rewards", "completion"):
+        if getattr(state, field) != getattr(t, field):
+            raise TranscriptError(
+                f"episode {t.id}: {field} is {getattr(t, field)!r}, by the rules it is {getattr(state, field)!r}"
+            )
 
 
 def _apply_verdicts(state: State, verdicts: Iterator[Verdict], t: Transcript) -> tuple[State, int | None]:

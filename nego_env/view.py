@@ -190,7 +190,10 @@ def window(state: State) -> tuple[Utterance, ...]:
 def notice(state: State, seat: int) -> str | None:
     """What was wrong with the tag of the seat's last utterance, if anything."""
     name = state.scenario.seat_ids[seat]
-    return next((u.notice for u in reversed(state.utterances) if u.seat == name), None)
+    for u in reversed(state.utterances):
+        if u.seat == name:
+            return u.notice
+    return None
 
 
 def _public(u: Utterance) -> Utterance:

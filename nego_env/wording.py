@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from nego_env.accounting import canonical, gain, score
 from nego_env.rules import State, Utterance, finalizer
-from nego_env.scenario import Scenario, Stakes
+from nego_env.scenario import Deal, Scenario, Stakes
 from nego_env.view import prompt
 
 
@@ -25,7 +25,7 @@ def issues_text(scenario: Scenario) -> str:
 
 def number(x: float) -> str:
     """A score as people write it: `7`, `12.5`."""
-    return f"{canonical(x):g}"
+    return f"{canonical(x):.6f}".rstrip("0").rstrip(".")
 
 
 def stakes_text(scenario: Scenario, stakes: Stakes | None) -> str:
@@ -50,12 +50,25 @@ def table_text(state: State, seat: int) -> str:
     deal = state.standing.deal
     stakes = scenario.seats[seat].stakes
     assert stakes is not None
-    names = [s.name for s, yes in zip(scenario.seats, state.accepted, strict=True) if yes]
-    return (
-        f"On the table: {' '.join(scenario.ids(deal))} ({', '.join(scenario.labels(deal))}), "
-        f"proposed by {scenario.seats[state.standing.by].name}, accepted by {', '.join(names) or 'nobody'}. "
-        f"Worth {number(score(stakes, deal))} to you (gain {gain(stakes, deal):.2f})."
-    )
+    return f"On the table: {deal_text(scenario, deal)}, {standing_text(state)}. {worth_text(stakes, deal)}"
+
+
+def deal_text(scenario: Scenario, deal: Deal) -> str:
+    """A deal by option ids, then in labels."""
+    return f"{' '.join(scenario.ids(deal))} ({', '.join(scenario.labels(deal))})"
+
+
+def standing_text(state: State) -> str:
+    """Who proposed the deal on the table and who has accepted it."""
+    assert state.standing is not None
+    seats = state.scenario.seats
+    names = [s.name for s, yes in zip(seats, state.accepted, strict=True) if yes]
+    return f"proposed by {seats[state.standing.by].name}, accepted by {', '.join(names) or 'nobody'}"
+
+
+def worth_text(stakes: Stakes, deal: Deal) -> str:
+    """What a deal is worth to the seat that has these stakes."""
+    return f"Worth {number(score(stakes, deal))} to you (gain {gain(stakes, deal):.2f})."
 
 
 def line_text(scenario: Scenario, u: Utterance) -> str:
