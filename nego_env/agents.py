@@ -8,7 +8,9 @@ Any callable is an agent, and so is an object with `act`. Beside `act`, an agent
 2. `async aact(view)`: awaited, many at a time (endpoints);
 3. `spawn(seat, scenario)`: a fresh agent for one episode and seat, for agents with state; `scenario` is what that seat
    may know of it. Not called on an agent with `act_batch`, which sees `view.episode` and `view.seat`;
-4. `close()`: called once for everything spawned, when its episode ends.
+4. `close()`: called once for everything spawned, when its episode ends;
+5. `kinds`: the kinds of dilemma it can play, such as `("structured",)`; seated at another, it is refused before a run starts;
+6. `one_at_a_time = True`: never two episodes at once (a person at a terminal).
 
 The engine uses `act_batch`, else `aact`, else `act`.
 """

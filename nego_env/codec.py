@@ -25,10 +25,13 @@ from nego_env.errors import MoveError, SettingsError
 from nego_env.moves import Act, Move, words
 from nego_env.packs import Shape
 from nego_env.rules import State, can_accept, can_walk
-from nego_env.scenario import Scenario
+from nego_env.scenario import Deal, Scenario, Stakes
 
 MAX_FLAT_DEALS = 4096
 """Act seats choose from a flat list of deals; a shape with more has text seats only."""
+
+KEPT_DEALS = 256
+"""Deals whose worth or words are kept, by scenario and seat."""
 
 Mask = npt.NDArray[np.int8]
 Features = npt.NDArray[np.float32]
@@ -88,17 +91,21 @@ class ActTable:
             )
 
     def decode(self, action: int, scenario: Scenario) -> Move | str:
-        """The move behind an action. A deal the scenario does not have becomes a malformed proposal: talk, with a notice.
+        """The move behind an action. A deal or issue the scenario does not have becomes a malformed tag: talk, with a notice.
 
-        Raises `MoveError` for a number outside the space.
+        Raises `MoveError` for a number outside the space, on an open dilemma, and where there are too many deals to number.
         """
-        if not 0 <= action < self.size or not self.flat:
+        if not scenario.issues:
+            raise MoveError(f"{scenario.id} is an open dilemma: an action is a str, not a number")
+        if not self.flat:
+            raise MoveError(f"{scenario.id}: {self.deals} deals are too many to number: an action is a str or a Move")
+        if not 0 <= action < self.size:
             raise MoveError(f"action {action} is outside Discrete({self.size})")
         if action < self.deals:
             deal = [action // s % n for s, n in zip(self._strides, self.shape.options, strict=True)]
             k = len(scenario.issues)
             if any(deal[k:]) or any(j >= n for j, n in zip(deal, scenario.counts, strict=False)):
-                return "[Propose: none]"
+                return "[Propose: ?]"  # no id can be written so
             return Move(act=Act("propose", deal=scenario.ids(tuple(deal[:k]))))
         if action == self.accept:
             return Move(act=Act("accept"))
@@ -106,7 +113,7 @@ class ActTable:
             return Move(act=Act("walk"))
         kind, i = ("ask", action - self.ask) if action < self.reveal else ("reveal", action - self.reveal)
         if i >= len(scenario.issues):
-            return f"[{kind.capitalize()}: none]"
+            return f"[{kind.capitalize()}: ?]"
         return Move(act=Act(kind, issue=scenario.issues[i].id))  # type: ignore[arg-type]  # one of the two literals
 
     def encode(self, act: Act, scenario: Scenario) -> int:
@@ -144,6 +151,7 @@ class SeatCoder:
         self.layout = feature_layout(shape)
         self.size = feature_size(shape)
         self._static: dict[int, Features] = {}
+        self._worths: dict[tuple[int, Deal], tuple[float, float]] = {}
 
     @cached_property
     def _base_mask(self) -> Mask:
@@ -151,8 +159,6 @@ class SeatCoder:
         a, s = self.acts, self.scenario
         mask = np.zeros(a.size, np.int8)
         k = len(s.issues)
-        if k == 0:
-            return mask
         if a.flat:
             fits = np.zeros(self.shape.options, np.int8)
             fits[tuple(slice(0, n) for n in s.counts) + (0,) * (self._issues - k)] = 1
@@ -164,9 +170,10 @@ class SeatCoder:
         return mask
 
     def mask(self, state: State, seat: int) -> Mask:
-        """(A,) int8: 1 for acts that count for the seat now; all 0 when it is not its turn or the dialogue is over."""
+        """(A,) int8: 1 for acts that count for the seat now; all 0 when it is not its turn, when the dialogue is over, and
+        on an open dilemma of a mixed suite."""
         a = self.acts
-        if state.awaiting != "utterance" or state.phase != "dialogue" or seat != state.seat:
+        if state.awaiting != "utterance" or state.phase != "dialogue" or seat != state.seat or not self.scenario.issues:
             return np.zeros(a.size, np.int8)
         mask = self._base_mask.copy()
         mask[a.accept] = can_accept(state, seat)
@@ -193,22 +200,23 @@ class SeatCoder:
         scalars = at["scalars"]
         standing = state.standing
         if standing is not None:
-            base = at["table"]
-            for i, j in enumerate(standing.deal):
-                out[base + i * width + j] = 1.0
+            cell = at["table"]
+            for j in standing.deal:
+                out[cell + j] = 1.0
+                cell += width
             out[scalars] = 1.0
             out[scalars + 1] = standing.by == seat
-            out[scalars + 2] = score(stakes, standing.deal) / scenario.scale
-            out[scalars + 3] = min(1.0, max(-1.0, gain(stakes, standing.deal)))
+            out[scalars + 2], out[scalars + 3] = self._worth(seat, stakes, standing.deal)
         out[scalars + 4] = state.round / state.settings.max_rounds
         out[scalars + 5] = can_accept(state, seat)
         out[scalars + 6] = can_walk(state)
         out[scalars + 7] = state.phase == "completion"
         accepted, walked, total = at["accepted"], at["walked"], scenario.n
         for i in range(total):  # the others by distance round the table: the same weights serve every seat
-            where = (i - seat) % total
-            out[accepted + where] = state.accepted[i]
-            out[walked + where] = state.walked[i]
+            if state.accepted[i]:
+                out[accepted + (i - seat) % total] = 1.0
+            if state.walked[i]:
+                out[walked + (i - seat) % total] = 1.0
         for r in state.revealed:
             where = (int(r.seat[5:]) - seat) % total
             issue = scenario.issue_index[r.issue.upper()]
@@ -222,6 +230,16 @@ class SeatCoder:
         assert len(out) == self.size
         assert n >= total
         return out
+
+    def _worth(self, seat: int, stakes: Stakes, deal: Deal) -> tuple[float, float]:
+        """Score / scale and clipped gain of a deal. Kept: a deal on the table is looked at several times."""
+        found = self._worths.get((seat, deal))
+        if found is None:
+            if len(self._worths) >= KEPT_DEALS:
+                self._worths.clear()
+            found = score(stakes, deal) / self.scenario.scale, min(1.0, max(-1.0, gain(stakes, deal)))
+            self._worths[seat, deal] = found
+        return found
 
     def _template(self, seat: int) -> Features:
         """What does not change over an episode."""

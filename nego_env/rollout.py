@@ -15,13 +15,15 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
+import msgspec
 import numpy as np
 
 from nego_env.agents import AgentLike, NamedAgent, Reply, resolve_agent
@@ -32,7 +34,7 @@ from nego_env.moves import MAX_CHARS, Move
 from nego_env.packs import Suite
 from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, judged, pending, resolve, start, utter
 from nego_env.scenario import Scenario
-from nego_env.session import ScenarioLike, as_suite, check_verdict, resolve_judge
+from nego_env.session import ScenarioLike, as_suite, check_verdict, judge_fault, plain, resolve_judge
 from nego_env.store import EpisodeMeta, TranscriptWriter, TurnMeta, read_final
 from nego_env.transcript import Transcript, episode_id, header, transcript
 from nego_env.view import View, seat_randoms, view
@@ -106,6 +108,12 @@ class Run:
                 f"{len(self.agents)} agents for the {scenario.n} seats of {scenario.id!r}: give at most {scenario.n} "
                 f"(fewer are dealt round the table)"
             )
+        for a in self.agents:
+            kinds = getattr(a.agent, "kinds", None)
+            if kinds is not None and scenario.kind not in kinds:
+                raise AgentError(
+                    f"agent {a.name!r} plays {' and '.join(kinds)} dilemmas only; {scenario.id!r} is {scenario.kind}"
+                )
         return tuple(self.agents[i % len(self.agents)] for i in range(scenario.n))
 
     def judge(self, scenario: Scenario) -> Judge:
@@ -185,7 +193,9 @@ class _Caller:
     async def _answer(self, waiting: list[tuple[View, asyncio.Future[Said]]]) -> None:
         try:
             replies = await self._call([v for v, _ in waiting])
-        except Exception as e:
+        except (Exception, asyncio.CancelledError) as e:
+            if _stopping(e):
+                raise
             if len(waiting) == 1:
                 _settle_future(waiting[0][1], error=e)
                 return
@@ -209,7 +219,15 @@ class _Caller:
         return replies
 
 
-def _settle_future(future: asyncio.Future[Said], *, reply: Said | None = None, error: Exception | None = None) -> None:
+def _stopping(e: BaseException) -> bool:
+    """The run itself is being stopped; otherwise a cancellation is one that an agent or judge let escape, and its fault."""
+    task = asyncio.current_task()
+    return isinstance(e, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _settle_future(
+    future: asyncio.Future[Said], *, reply: Said | None = None, error: BaseException | None = None
+) -> None:
     if future.done():  # its episode was cancelled meanwhile
         return
     if error is not None:
@@ -259,7 +277,7 @@ def _said(reply: object, run: Run, scenario: Scenario) -> str | Move:
     if isinstance(reply, Reply):
         reply = reply.move
     if isinstance(reply, (str, Move)):
-        return reply
+        return plain(reply)
     if isinstance(reply, (int, np.integer)) and not isinstance(reply, bool):
         return run.acts.decode(int(reply), scenario)
     raise AgentError(f"returned {type(reply).__name__}, expected a str, Move, Reply or act number")
@@ -276,7 +294,7 @@ class _Engine:
         self.callers = {id(a.agent): _Caller(a.agent, timeout) for a in run.agents}
         self.leaving = False
 
-    async def episodes(self, indices: Iterator[int]) -> AsyncIterator[Transcript]:
+    async def episodes(self, indices: Iterator[int]) -> AsyncGenerator[Transcript, None]:
         """Every episode's final attempt, as it finishes."""
         finished: asyncio.Queue[Transcript | BaseException | None] = asyncio.Queue(maxsize=self.in_flight)
         workers = [asyncio.create_task(self._work(indices, finished)) for _ in range(self.in_flight)]
@@ -375,6 +393,7 @@ class _Table:
         began = time.perf_counter()
         try:
             reply = await caller.ask(self.players[seat], view(self.state, self.randoms, seat))
+            turn = _turn(reply, seat, time.perf_counter() - began)
             self.state = utter(self.state, _said(reply, self.engine.run, self.scenario))
         except TimeoutError:
             limit = f"no answer within {caller.timeout:g} s" if caller.timeout is not None else "timed out"
@@ -384,18 +403,12 @@ class _Table:
             self.left = True
             self._fail(StopReason.INTERRUPTED, seat, str(e) or "left the table")
             return
-        except Exception as e:
+        except (Exception, asyncio.CancelledError) as e:
+            if _stopping(e):
+                raise
             self._fail(StopReason.AGENT_ERROR, seat, e)
             return
-        known = reply if isinstance(reply, Reply) else None
-        self.turns.append(
-            TurnMeta(
-                seat=f"seat_{seat}",
-                seconds=round(time.perf_counter() - began, 6),
-                finish_reason=known.finish_reason if known else None,
-                usage=known.usage if known else {},
-            )
-        )
+        self.turns.append(turn)
 
     async def _verdict(self) -> None:
         asked = case(self.state)
@@ -403,10 +416,12 @@ class _Table:
             ajudge: Callable[..., Coroutine[Any, Any, object]] | None = getattr(self.judge, "ajudge", None)
             found = await ajudge(asked) if ajudge is not None else self.judge.judge(asked)
             self.state = judged(self.state, check_verdict(found, self.judge, asked.kind))
-        except Exception as e:
-            self.state = fail(self.state, StopReason.JUDGE_ERROR, f"{self.judge.name}: {_told(e)}")
+        except (Exception, asyncio.CancelledError) as e:
+            if _stopping(e):
+                raise
+            self.state = fail(self.state, StopReason.JUDGE_ERROR, judge_fault(self.judge, e))
 
-    def _fail(self, reason: StopReason, seat: int, what: Exception | str) -> None:
+    def _fail(self, reason: StopReason, seat: int, what: BaseException | str) -> None:
         told = what if isinstance(what, str) else _told(what)
         self.state = fail(self.state, reason, f"{self.seats[seat].name} at seat_{seat}: {told}")
 
@@ -432,7 +447,18 @@ class _Table:
         )
 
 
-def _told(e: Exception) -> str:
+def _turn(reply: object, seat: int, seconds: float) -> TurnMeta:
+    """What the sidecar keeps of a reply. Raises `AgentError` for facts about it that are of the wrong type."""
+    facts: dict[str, Any] = {"seat": f"seat_{seat}", "seconds": round(seconds, 6)}
+    if not isinstance(reply, Reply):
+        return TurnMeta(**facts)
+    try:
+        return msgspec.convert({**facts, "finish_reason": reply.finish_reason, "usage": reply.usage}, TurnMeta)
+    except msgspec.ValidationError as e:
+        raise AgentError(f"returned a Reply with a field of the wrong type: {e}") from None
+
+
+def _told(e: BaseException) -> str:
     if isinstance(e, (AgentError, MoveError)):
         return str(e)
     return f"{type(e).__name__}: {e}"
@@ -457,7 +483,7 @@ async def rollout(
     timeout: float | None = None,
     redraws: int = 1,
     writer: TranscriptWriter | None = None,
-) -> AsyncIterator[Transcript]:
+) -> AsyncGenerator[Transcript, None]:
     """The final attempt of every episode 0 ... episodes - 1, as each finishes. With a writer, episodes it holds a scored
     attempt of are skipped, and every attempt is written before it is yielded.
 
@@ -472,8 +498,9 @@ async def rollout(
     done = writer.done if writer is not None else {}
     todo = (i for i in range(episodes) if not (i in done and done[i].scored))
     engine = _Engine(run, in_flight=in_flight, timeout=timeout, redraws=redraws, writer=writer)
-    async for t in engine.episodes(todo):
-        yield t
+    async with aclosing(engine.episodes(todo)) as finished:
+        async for t in finished:
+            yield t
 
 
 @overload
@@ -527,16 +554,29 @@ def run_blocking(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     result: list[T] = []
     error: list[BaseException] = []
+    stops: list[Callable[[], object]] = []
+
+    async def stoppable() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # asyncio.run made one
+        stops.append(lambda: loop.call_soon_threadsafe(task.cancel))
+        return await work
 
     def target() -> None:
         try:
-            result.append(asyncio.run(work))
+            result.append(asyncio.run(stoppable()))
         except BaseException as e:
             error.append(e)
 
     thread = threading.Thread(target=target, name="nego-play")
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except BaseException:  # Ctrl-C reaches this thread, not the one that plays
+        if thread.is_alive() and stops:
+            stops[0]()
+            thread.join()
+        raise
     if error:
         raise error[0]
     return result[0]

@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from nego_env.aec import RENDER_MODES, check_render_mode
 from nego_env.agents import AgentLike, NamedAgent, Reply, resolve_agent
-from nego_env.errors import AgentError, SettingsError
-from nego_env.moves import Move
+from nego_env.errors import AgentError, MoveError, SettingsError
 from nego_env.rules import CodecName
 from nego_env.safe_text import visible
 from nego_env.session import ScenarioLike, Session
@@ -25,7 +24,7 @@ from nego_env.transcript import Transcript
 
 
 class SeatEnv(gymnasium.Env[Any, Any]):
-    """Negotiation from one seat.
+    """Negotiation from one seat. What an opponent raises, `reset` and `step` raise.
 
     `opponents` is one agent for all the others, or one per other seat in order. `seat` is the learner's seat, or None to
     draw it at each reset. `codec` is the learner's (`act` or `text`); `flat` gives the bare feature Box as observation
@@ -70,9 +69,10 @@ class SeatEnv(gymnasium.Env[Any, Any]):
         others = [i for i in range(n) if i != self.seat]
         for position, i in enumerate(others):
             agent: Any = self._opponents[position].agent
-            self._playing[i] = (
-                agent.spawn(f"seat_{i}", state.scenario.for_seat(i)) if hasattr(agent, "spawn") else agent
-            )
+            if hasattr(agent, "spawn"):
+                agent = agent.spawn(f"seat_{i}", state.scenario.for_seat(i))
+                self._spawned.append(agent)
+            self._playing[i] = agent
         self._others_play()
         return self._observation(), self._info()
 
@@ -95,11 +95,10 @@ class SeatEnv(gymnasium.Env[Any, Any]):
                 )
             said = act(self.session.view(seat))
             said = said.move if isinstance(said, Reply) else said
-            if not isinstance(said, (str, Move)):
-                raise AgentError(
-                    f"the agent at seat_{seat} returned {type(said).__name__}, expected a str, Move or Reply"
-                )
-            self.session.play(said)
+            try:
+                self.session.play(self.session.move(said, seat))
+            except MoveError as e:
+                raise AgentError(f"the agent at seat_{seat} gave a reply that is no move: {e}") from None
 
     def _observation(self) -> Any:
         return self.session.features(self.seat) if self.flat else self.session.observation(self.seat)

@@ -9,23 +9,34 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from gymnasium import spaces
 
-from nego_env.codec import ActTable, Features, Mask, SeatCoder, UnicodeText, feature_size
+from nego_env.codec import KEPT_DEALS, ActTable, Features, Mask, SeatCoder, UnicodeText, feature_size
 from nego_env.errors import JudgeError, MoveError, SettingsError
 from nego_env.judges import Judge
 from nego_env.moves import MAX_CHARS, Move
 from nego_env.packs import LooseScenarios, Shape, Suite, find
 from nego_env.registry import load_named
 from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, judged, pending, resolve, start, utter
-from nego_env.scenario import Scenario
+from nego_env.scenario import Deal, Scenario
 from nego_env.transcript import Transcript, header, transcript
 from nego_env.verdict import Verdict
 from nego_env.view import SeatRandom, View, notice, rules_text, seat_randoms, view, window
-from nego_env.wording import issues_text, line_text, personas_text, revealed_text, stakes_text, table_text
+from nego_env.wording import (
+    deal_text,
+    issues_text,
+    line_text,
+    personas_text,
+    revealed_text,
+    stakes_text,
+    standing_text,
+    table_text,
+    worth_text,
+)
 
 ScenarioLike = Scenario | Suite | str | Path
 Codecs = CodecName | Sequence[CodecName] | Mapping[str, CodecName]
@@ -41,6 +52,7 @@ INFO_KEYS = ("round", "phase", "agreed", "score", "unscored", "malformed")
 """Numbers, the same keys from reset to the end: round (1, 2, ...); phase (0 dialogue, 1 completion, 2 over); agreed (0/1);
 the judge's score (-1 until it is in); unscored (1 after an infrastructure failure); malformed (1 when the seat's last tag
 did not count)."""
+PHASES = {"dialogue": 0, "completion": 1, "over": 2}
 MAX_STATIC = 1_000_000
 CACHED_SCENARIOS = 256
 
@@ -61,12 +73,32 @@ def resolve_judge(judge: str | Judge | None, kind: Literal["structured", "open"]
 
 
 def check_verdict(verdict: object, judge: Judge, kind: str) -> Verdict:
-    """The verdict, if it is one of the kind asked for; else `JudgeError`."""
+    """The verdict, if it is one of the kind asked for and a record can hold it; else `JudgeError`."""
     if not isinstance(verdict, Verdict):
         raise JudgeError(f"judge {judge.name!r} returned {type(verdict).__name__}, expected a Verdict")
     if verdict.kind != kind:
         raise JudgeError(f"judge {judge.name!r} returned a verdict of kind {verdict.kind!r}, asked for was {kind!r}")
-    return verdict
+    value: object = verdict.value
+    if isinstance(value, (np.floating, np.integer)):  # the mean of several votes, as numpy has it
+        verdict = msgspec.structs.replace(verdict, value=float(value))
+    try:
+        return msgspec.convert(msgspec.to_builtins(verdict), Verdict)
+    except (msgspec.ValidationError, TypeError) as e:
+        raise JudgeError(f"judge {judge.name!r} returned a verdict that no record can hold: {e}") from None
+
+
+def judge_fault(judge: Judge, error: BaseException) -> str:
+    """What is recorded of a judge that failed: the same words from every face."""
+    return f"{judge.name}: {type(error).__name__}: {error}"
+
+
+def plain(said: str | Move) -> str | Move:
+    """The same with words of type str exactly: `rng.choice([...])` returns a subclass that no record can hold."""
+    if isinstance(said, str):
+        return said if type(said) is str else str.__str__(said)
+    if isinstance(said.text, str) and type(said.text) is not str:
+        return Move(str.__str__(said.text), said.act)
+    return said
 
 
 def settle(state: State, judge: Judge) -> State:
@@ -75,8 +107,57 @@ def settle(state: State, judge: Judge) -> State:
         try:
             state = judged(state, check_verdict(judge.judge(case(state)), judge, due.what))
         except Exception as e:
-            return fail(state, StopReason.JUDGE_ERROR, f"{judge.name}: {type(e).__name__}: {e}")
+            return fail(state, StopReason.JUDGE_ERROR, judge_fault(judge, e))
     return state
+
+
+class SeatWriter:
+    """Text fields of one scenario. What does not change is put in words once; deals that come up again are kept."""
+
+    def __init__(self, scenario: Scenario, settings: Settings) -> None:
+        self.scenario, self.settings = scenario, settings
+        self._static: dict[int, dict[str, str]] = {}
+        self._deals: dict[tuple[int, Deal], tuple[str, str]] = {}
+
+    def static(self, seat: int) -> dict[str, str]:
+        """Every field of `TEXT_KEYS`, those that change over a match still empty."""
+        if seat not in self._static:
+            me = self.scenario.seats[seat]
+            self._static[seat] = dict.fromkeys(TEXT_KEYS, "") | {
+                "task": self.scenario.task,
+                "issues": issues_text(self.scenario),
+                "persona": me.persona,
+                "stakes": stakes_text(self.scenario, me.stakes),
+                "rules": rules_text(self.scenario, seat, self.settings.max_rounds),
+            }
+        return self._static[seat]
+
+    def table(self, state: State, seat: int) -> str:
+        """`table_text`."""
+        if state.standing is None:
+            return table_text(state, seat)
+        deal, worth = self._deal(seat, state.standing.deal)
+        return f"On the table: {deal}, {standing_text(state)}. {worth}"
+
+    def _deal(self, seat: int, deal: Deal) -> tuple[str, str]:
+        found = self._deals.get((seat, deal))
+        if found is None:
+            if len(self._deals) >= KEPT_DEALS:
+                self._deals.clear()
+            stakes = self.scenario.seats[seat].stakes
+            assert stakes is not None  # only structured dilemmas have a standing deal
+            found = self._deals[seat, deal] = deal_text(self.scenario, deal), worth_text(stakes, deal)
+        return found
+
+
+class _Ready(NamedTuple):
+    """A scenario with what is worked out once for it."""
+
+    scenario: Scenario
+    settings: Settings
+    coder: SeatCoder | None
+    writer: SeatWriter
+    judge: Judge
 
 
 class Session:
@@ -118,8 +199,9 @@ class Session:
         self.agents = tuple(agents) if agents is not None else None
         if self.agents is not None and len(self.agents) != self.shape.seats:
             raise SettingsError(f"{len(self.agents)} agent names for {self.shape.seats} seats")
-        self._cache: OrderedDict[str, tuple[Scenario, Settings, SeatCoder | None, Judge]] = OrderedDict()
-        self._load(self._ids[0])  # a setting that does not fit is an error here, not at the first reset
+        self._cache: OrderedDict[str, _Ready] = OrderedDict()
+        # A setting that does not fit is an error here, not at the first reset.
+        self.scenario, self.settings, self.coder, self._writer, self.judge = self._load(self._ids[0])
         self.max_chars = max_chars
         self.seed: int | None = None
         self.index = -1
@@ -143,14 +225,14 @@ class Session:
         else:
             self.index += 1
         wanted = options.get("scenario") if isinstance(options, Mapping) else None
-        self.scenario, self.settings, self.coder, self.judge = self._load(self._draw() if wanted is None else wanted)
+        ready = self._load(self._draw() if wanted is None else wanted)
+        self.scenario, self.settings, self.coder, self._writer, self.judge = ready
         n = self.scenario.n
         names = ("external",) * n if self.agents is None else self.agents[:n]
         head = header(self.scenario, self.settings, names, seed=self.seed, index=self.index)
         self.randoms = seat_randoms(head, n)
         self.state = start(self.scenario, self.settings, head)
         self.dialogue, self._lines = "", []
-        self._texts: dict[int, dict[str, str]] = {}
         return self.state
 
     def _draw(self) -> str:
@@ -160,7 +242,7 @@ class Session:
         rng = np.random.default_rng([self.seed, self.index, 0, 0])
         return self._ids[int(rng.integers(len(self._ids)))]
 
-    def _load(self, id: str | Scenario) -> tuple[Scenario, Settings, SeatCoder | None, Judge]:
+    def _load(self, id: str | Scenario) -> _Ready:
         key = id.id if isinstance(id, Scenario) else str(id)
         if key in self._cache:
             self._cache.move_to_end(key)
@@ -171,7 +253,7 @@ class Session:
             judge = self._judges[scenario.kind] = resolve_judge(self._judge, scenario.kind)
         settings = resolve(scenario, codecs=self.codecs[: scenario.n], judge=judge.name, **self._options)
         coder = SeatCoder(scenario, self.shape, self.acts) if self.acts is not None else None
-        self._cache[key] = (scenario, settings, coder, judge)
+        self._cache[key] = _Ready(scenario, settings, coder, SeatWriter(scenario, settings), judge)
         if len(self._cache) > CACHED_SCENARIOS:
             self._cache.popitem(last=False)
         return self._cache[key]
@@ -186,7 +268,7 @@ class Session:
     def move(self, action: object, seat: int) -> str | Move:
         """An action of any codec as what the rules take. Raises `MoveError` for a wrong type or a number out of range."""
         if isinstance(action, (str, Move)):
-            return action
+            return plain(action)
         if isinstance(action, (int, np.integer)) and not isinstance(action, bool):
             return self._decoded(int(action))
         if isinstance(action, np.ndarray) and action.ndim == 0 and np.issubdtype(action.dtype, np.integer):
@@ -245,21 +327,7 @@ class Session:
     def texts(self, seat: int) -> dict[str, str]:
         """The text fields of an observation (`TEXT_KEYS`)."""
         state = self.playing
-        if seat not in self._texts:
-            me = self.scenario.seats[seat]
-            self._texts[seat] = {
-                "task": self.scenario.task,
-                "issues": issues_text(self.scenario),
-                "persona": me.persona,
-                "stakes": stakes_text(self.scenario, me.stakes),
-                "rules": rules_text(self.scenario, seat, self.settings.max_rounds),
-                "dialogue": "",
-                "table": "",
-                "published": "",
-                "notice": "",
-                "personas": "",
-            }
-        fields = self._texts[seat].copy()
+        fields = self._writer.static(seat).copy()
         completing = state.phase == "completion" and seat == state.seat
         memory = self.settings.memory
         if memory is None or completing:
@@ -267,7 +335,7 @@ class Session:
         else:
             fields["dialogue"] = "\n".join(self._lines[-len(window(state)) :]) if state.utterances else ""
         if self.scenario.issues:
-            fields["table"] = table_text(state, seat)
+            fields["table"] = self._writer.table(state, seat)
             if state.revealed:
                 fields["published"] = revealed_text(state)
             fault = notice(state, seat)
@@ -280,25 +348,24 @@ class Session:
     def info(self, seat: int) -> dict[str, float | int]:
         """Numbers about the match (`INFO_KEYS`)."""
         state = self.playing
-        name = f"seat_{seat}"
-        fault = next((u.notice for u in reversed(state.utterances) if u.seat == name), None)
+        fault = notice(state, seat) if seat < state.scenario.n else None
         final = state.verdicts[-1] if state.verdicts and state.verdicts[-1].kind == "score" else None
         return {
             "round": state.round,
-            "phase": ("dialogue", "completion", "over").index(state.phase),
+            "phase": PHASES[state.phase],
             "agreed": int(state.outcome is StopReason.AGREEMENT),
             "score": -1.0 if final is None else final.value,
             "unscored": int(state.stop is not None and state.rewards is None),
             "malformed": int(fault is not None),
         }
 
-    def _absent(self, seat: int) -> dict[str, Any]:
-        """What a seat of the suite observes in a scenario with fewer seats (parallel face): zeros, and NOOP as only act."""
+    def _absent(self, seat: int, noop: bool) -> dict[str, Any]:
+        """What a seat of the suite observes in a scenario with fewer seats: zeros, and the NOOP, if any, as only act."""
         fields: dict[str, Any] = {}
         if self.acts is not None:
             fields["observation"] = np.zeros(feature_size(self.shape), np.float32)
-            mask = np.zeros(self.acts.size + 1, np.int8)
-            mask[-1] = 1
+            mask = np.zeros(self.acts.size + noop, np.int8)
+            mask[self.acts.size :] = 1
             fields["action_mask" if self.codecs[seat] == "act" else "legal_acts"] = mask
         if self.codecs[seat] == "text":
             fields["your_turn"] = np.zeros(1, np.int8)
@@ -336,7 +403,7 @@ class Session:
     def observation(self, seat: int, *, noop: bool = False) -> dict[str, Any]:
         """What a seat observes now, in its `observation_space`; nothing but its NOOP where the scenario lacks the seat."""
         if seat >= self.scenario.n:
-            return self._absent(seat)
+            return self._absent(seat, noop)
         mask = None
         if self.acts is not None:
             mask = self.mask(seat)
