@@ -29,7 +29,7 @@ class Play:
   nego play --scenario path/to/game_folder --agents revealer boulware
 """
 
-    scenario: str | None = None
+    scenario: str = "theatre-10a8620f9740"
     """A scenario id, a pack (every scenario in order), or a path: .toml, .jsonl, pack or a folder an importer knows."""
     agents: tuple[str, ...] = ("boulware", "conceder")
     """One per seat: a name (`nego agents` lists them), my_file.py:name or module:name. Fewer are dealt round the table."""
@@ -62,12 +62,11 @@ class Play:
 
     def run(self) -> int:
         """Plays; returns 0, or 1 when not one episode could be scored."""
-        from nego_env.errors import SettingsError
         from nego_env.rollout import Run
         from nego_env.store import TranscriptWriter
 
         run = Run(
-            self.scenario or default_scenario(),
+            self.scenario,
             list(self.agents),
             seed=self.seed,
             judge=self.judge,
@@ -78,8 +77,7 @@ class Play:
             complete=self.complete,
         )
         episodes = len(run.ids) if self.episodes is None else self.episodes
-        if episodes < 1:
-            raise SettingsError(f"--episodes is {episodes}, it must be at least 1")
+        self._check(episodes)
         out = self.out or _new_file(run)
         with TranscriptWriter(out, run.id) as writer:
             for note in writer.notes:
@@ -87,6 +85,20 @@ class Play:
             _announce(run, writer.done, episodes)
             self._play(run, episodes, writer)
         return self._report(run, out, episodes)
+
+    def _check(self, episodes: int) -> None:
+        """What the engine would refuse, refused before there is a file."""
+        from nego_env.errors import SettingsError
+
+        for flag, value, least in (
+            ("episodes", episodes, 1),
+            ("in-flight", self.in_flight, 1),
+            ("redraws", self.redraws, 0),
+        ):
+            if value < least:
+                raise SettingsError(f"--{flag} is {value}, it must be at least {least}")
+        if self.timeout is not None and not self.timeout > 0:
+            raise SettingsError(f"--timeout is {self.timeout:g}, it must be above 0 (seconds)")
 
     def _play(self, run: Run, episodes: int, writer: TranscriptWriter) -> None:
         from nego_env.rollout import rollout, run_blocking
@@ -129,13 +141,6 @@ class Play:
             print_summary(summary, title=f"{run.suite.name}: {' vs '.join(a.name for a in run.agents)}")
         print(f"saved: {out}\nreplay it: nego replay {out}")
         return 0 if summary.scored or run.one_at_a_time else 1
-
-
-def default_scenario() -> str:
-    """The dilemma played when none is named."""
-    from nego_env.packs import open_pack
-
-    return open_pack("heldout").ids()[0]
 
 
 def _new_file(run: Run) -> Path:
