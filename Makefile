@@ -1,0 +1,78 @@
+# `make demo` first. Every target makes the virtual environment it needs; pip runs with your own settings (pip.conf, PIP_*).
+
+PYTHON ?= python3
+VENV ?= .venv
+PEERS_VENV ?= .venv-peers
+BIN = $(VENV)/bin
+PIP = -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench bench-peers smoke clean
+
+help:
+	@echo "make demo         two agents argue a dilemma, then a small table"
+	@echo "make test         the test suite: no network, no key, no GPU"
+	@echo "make check        format, lint, types, import rules, tests"
+	@echo "make format       put the code into the project's format"
+	@echo "make bench        the benchmarks that need nothing but this project"
+	@echo "make bench-peers  the benchmarks beside other libraries (in an environment of their own)"
+	@echo "make smoke        build the wheel, and try it from another folder in a fresh environment"
+	@echo "make clean        remove environments, caches and builds; runs/ stays"
+	@echo
+	@echo "PYTHON=python3.12 make demo   with another interpreter (3.11 or newer)"
+
+demo: $(VENV)/.runtime
+	@$(BIN)/nego demo
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+smoke: $(VENV)/.dev
+	@$(BIN)/python scripts/smoke_wheel.py
+
+bench: $(VENV)/.runtime
+	@for script in imports listing memory accounting baselines; do \
+	  echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+bench-peers: $(PEERS_VENV)/.peers
+	@$(PEERS_VENV)/bin/python benchmarks/stepping.py
+
+# ---------------------------------------------------------------- environments
+# A stamp inside the environment says what was installed, and goes when the environment goes.
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "installing nego-env with numpy, pettingzoo, textual and a dozen small packages: about 22 MB to download"
+	@$(BIN)/python $(PIP) install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "installing nego-env with its test tools (pytest, hypothesis, mypy, ruff, ...): about 53 MB to download"
+	@$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+$(PEERS_VENV)/.peers: pyproject.toml benchmarks/peers-requirements.txt | $(PEERS_VENV)/.made
+	@echo "installing nego-env with the libraries it is compared with (TextArena, OpenSpiel, Shimmy): a few hundred MB"
+	@$(PEERS_VENV)/bin/python $(PIP) install --quiet -r benchmarks/peers-requirements.txt -e .
+	@touch $@
+
+$(VENV)/.made $(PEERS_VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here: name an interpreter, PYTHON=python3.12 make ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "nego-env needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1): name another, PYTHON=python3.12 make ..." >&2; exit 1; }
+	@echo "making $(@D) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv $(@D) || { echo "no virtual environment could be made (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(PEERS_VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
