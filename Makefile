@@ -42,11 +42,12 @@ smoke: $(VENV)/.dev
 	@$(BIN)/python scripts/smoke_wheel.py
 
 bench: $(VENV)/.runtime
-	@for script in imports listing memory accounting baselines; do \
-	  echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+	@for name in accounting imports listing memory; do \
+	  echo "== benchmarks/$$name.py"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@echo "== benchmarks/baselines.py"; $(BIN)/python benchmarks/baselines.py
 
 bench-peers: $(PEERS_VENV)/.peers
-	@$(PEERS_VENV)/bin/python benchmarks/stepping.py
+	@$(PEERS_VENV)/bin/python -m benchmarks.stepping
 
 # ---------------------------------------------------------------- environments
 # A stamp inside the environment says what was installed, and goes when the environment goes.

@@ -21,7 +21,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -48,17 +48,39 @@ class Reply(msgspec.Struct, frozen=True):
     """Token counts as the model reported them."""
 
 
+Said: TypeAlias = str | Move | Reply | int
+"""What an agent may answer with; an int is an act number of the suite's act codec."""
+
+
 @runtime_checkable
 class Agent(Protocol):
     """An object that plays a seat."""
 
-    def act(self, view: View) -> str | Move | Reply:
+    def act(self, view: View) -> Said:
         """What the seat says and does now."""
         ...
 
 
-AgentLike: TypeAlias = Agent | Callable[[View], str | Move | Reply] | str
-"""An agent, a plain callable, or a name: `boulware`, `my_file.py:my_agent`, `package.module:name`."""
+class AsyncAgent(Protocol):
+    """An object that is awaited, many at a time."""
+
+    async def aact(self, view: View) -> Said:
+        """What the seat says and does now."""
+        ...
+
+
+class BatchAgent(Protocol):
+    """An object that answers every pending view at once; `act_batch` may be a coroutine function."""
+
+    def act_batch(self, views: list[View]) -> Sequence[Said] | Awaitable[Sequence[Said]]:
+        """One answer per view, in order."""
+        ...
+
+
+AgentLike: TypeAlias = (
+    Agent | AsyncAgent | BatchAgent | Callable[[View], Said] | Callable[[View], Awaitable[Said]] | type[Any] | str
+)
+"""An agent, a callable, a class to make one of, or a name: `boulware`, `my_file.py:my_agent`, `package.module:name`."""
 
 
 class CallableAgent:
@@ -69,7 +91,7 @@ class CallableAgent:
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
             self.aact = function
 
-    def act(self, view: View) -> str | Move | Reply:
+    def act(self, view: View) -> Said:
         """Whatever the function returns."""
         return self.function(view)  # type: ignore[no-any-return]
 

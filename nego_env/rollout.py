@@ -26,7 +26,7 @@ from typing import Any, Literal, TypeVar, overload
 import msgspec
 import numpy as np
 
-from nego_env.agents import AgentLike, NamedAgent, Reply, resolve_agent
+from nego_env.agents import AgentLike, NamedAgent, Reply, Said, resolve_agent
 from nego_env.codec import ActTable
 from nego_env.errors import AgentError, Leave, MoveError, SettingsError
 from nego_env.judges import Judge
@@ -42,8 +42,6 @@ from nego_env.view import View, seat_randoms, view
 log = logging.getLogger("nego_env")
 
 T = TypeVar("T")
-
-Said = str | Move | Reply | int
 
 
 class Run:
@@ -256,12 +254,12 @@ async def _on_daemon_thread(call: Callable[[], T], timeout: float) -> T:
 
     def work() -> None:
         result: T | None = None
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             result = call()
         except StopIteration as e:  # a future cannot hold one
             error = RuntimeError(f"StopIteration: {e}")
-        except Exception as e:
+        except (Exception, asyncio.CancelledError) as e:
             error = e
         try:
             loop.call_soon_threadsafe(deliver, result, error)
@@ -562,20 +560,23 @@ def run_blocking(work: Coroutine[Any, Any, T]) -> T:
         stops.append(lambda: loop.call_soon_threadsafe(task.cancel))
         return await work
 
+    over = threading.Event()
+
     def target() -> None:
         try:
             result.append(asyncio.run(stoppable()))
         except BaseException as e:
             error.append(e)
+        finally:
+            over.set()
 
-    thread = threading.Thread(target=target, name="nego-play")
-    thread.start()
+    threading.Thread(target=target, name="nego-play").start()
     try:
-        thread.join()
+        over.wait()  # not join: one that is interrupted takes the thread for finished (Python 3.11, 3.12)
     except BaseException:  # Ctrl-C reaches this thread, not the one that plays
-        if thread.is_alive() and stops:
-            stops[0]()
-            thread.join()
+        for stop in stops:
+            stop()
+        over.wait()
         raise
     if error:
         raise error[0]

@@ -261,11 +261,20 @@ def test_the_pareto_set_and_the_nash_point_are_those_of_a_brute_force(s: Scenari
 
 
 def test_the_last_bit_of_a_sum_does_not_dominate() -> None:
-    # A1 B1 is worth .1 + .2 = .30000000000000004 and A2 B2 0 + .3 to the first seat, and both 1 to the second.
-    first, second = Stakes(((0.1, 0), (0.2, 0.3)), 0), Stakes(((0, 1), (1, 0)), 0)
+    # A1 B1 is worth .1 + .2 = .30000000000000004 and A2 B2 0 + .3 to the first seat, and both .05 to the second.
+    first, second = Stakes(((0.1, 0), (0.2, 0.3)), 0), Stakes(((0, 0.05), (0.05, 0)), 0)
     issues = (issue("A", "a", "x", "y"), issue("B", "b", "x", "y"))
     s = Scenario("bits", "What?", (Seat("s0", "p", first), Seat("s1", "p", second)), issues)
     assert s.table.pareto.tolist() == [True, True, True, True]
+
+
+def test_a_deal_that_is_better_by_less_than_can_be_told_does_not_exceed_5() -> None:
+    # 5 and 5.000000001 are the same to nine decimals of G, so the first of them is the best deal.
+    s = one_issue(((5, 5 + 1e-9, 10), 0), ((5, 5, 0), 0))
+    assert s.table.best_index == 0
+    assert account(s.table.stacked, s.table.deals).ca.tolist()[:2] == [CA_MAX, CA_MAX]
+    assert s.table.ca.tolist()[:2] == [CA_MAX, CA_MAX]
+    assert collective_agency(s, (1,)) == CA_MAX
 
 
 def test_equal_deals_keep_each_other_in_the_pareto_set() -> None:

@@ -4,6 +4,7 @@ A2 B2 is the best deal (CA 5, gains .5 and .5), A2 B3 has CA 2.530802 (gains .75
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -255,6 +256,11 @@ def test_the_others_may_still_agree_after_a_walk_away() -> None:
 def test_walking_away_takes_the_acceptance_back() -> None:
     state = say(begin(quorum()), "a", "[Propose: Y3]", "[Accept]", "d", "e", "[Walk]")
     assert state.accepted == (False, False, True, False)
+
+
+def test_when_the_first_seat_has_left_the_round_begins_with_the_next() -> None:
+    state = say(begin(quorum(vetoes=())), "a", "b", "c", "d", "[Walk]", "f", "g", "h")
+    assert (pending(state), state.round) == (Due("utterance", 1), 3)
 
 
 def test_when_the_last_seat_of_a_round_has_left_the_round_still_ends() -> None:
@@ -586,6 +592,9 @@ def check_episode(scenario: Scenario, said: list[str | Move], options: dict[str,
     dialogue = [u for u in last.utterances if u.phase == "dialogue"]
     assert len(dialogue) <= last.settings.max_rounds * scenario.n
     assert len(last.utterances) - len(dialogue) <= 1
+    for before, after in pairwise(states):
+        assert after.utterances[-1].seat == scenario.seat_ids[before.seat]
+        assert not before.walked[before.seat]
     assert last.rewards is not None
     assert len(last.rewards) == scenario.n
     assert options["selfishness"] or all(0.0 <= r <= 5.0 for r in last.rewards)

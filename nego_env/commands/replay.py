@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from tyro.conf import Positional
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,7 +30,7 @@ class Replay:
   nego replay run.jsonl --export run.svg --width 80 --theme light
 """
 
-    file: Positional[Path]
+    file: Path
     """A file of transcripts, as `nego play --out` writes it."""
     plain: bool = False
     """Running text instead of the player; what a pipe gets anyway."""

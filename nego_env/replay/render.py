@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.segment import Segment
@@ -188,20 +189,24 @@ def _marks(ep: Episode, marks: tuple[str, ...]) -> list[str]:
     return [words.get(m, visible(m, newlines=False)) for m in marks]
 
 
-def deal_lines(ep: Episode, worth: Worth, palette: Palette, seat: int | None = None) -> list[Text]:
-    """A deal in two lines: its options; then gains, CA and distance to the best, or with `seat` its worth to that seat."""
-    deal = Text.assemble(("  on the table: ", palette.quiet))
+def deal_lines(ep: Episode, worth: Worth, palette: Palette, seat: int | None = None) -> list[RenderableType]:
+    """A deal in two indented lines: its options; then gains, CA and distance to the best, or with `seat` its worth to that seat."""
+    deal = Text.assemble(("on the table: ", palette.quiet))
     deal.append_text(joined((safe(label, palette.strong) for label in worth.labels), " · ", palette.quiet))
     if seat is not None:
-        words = f"  worth {number(worth.scores[seat])}, gain {figure_text(worth.gains[seat])}"
-        return [deal, Text(words, palette.seat(seat))]
-    figures = Text.assemble(("  gains ", palette.quiet))
+        words = f"worth {number(worth.scores[seat])}, gain {figure_text(worth.gains[seat])}"
+        return [_indented(deal), _indented(Text(words, palette.seat(seat)))]
+    figures = Text.assemble(("gains ", palette.quiet))
     figures.append_text(joined((_gain(worth, i, palette) for i in range(ep.scenario.n)), " / ", palette.quiet))
     if worth.ca is not None and worth.below_best is not None:
         figures.append(" | ", palette.rail)
         figures.append(f"CA {figure_text(worth.ca)}", palette.figure)
         figures.append(f", {_below(worth.below_best)}", palette.quiet)
-    return [deal, figures]
+    return [_indented(deal), _indented(figures)]
+
+
+def _indented(text: Text) -> Padding:
+    return Padding(text, (0, 0, 0, 2))
 
 
 def _below(distance: float) -> str:
@@ -270,11 +275,13 @@ def _deal(ep: Episode, frame: Frame, palette: Palette, width: int) -> Renderable
         return Text("nothing on the table yet", palette.quiet)
     by = int(frame.by.removeprefix("seat_"))
     title = Text.assemble(("on the table, by ", palette.quiet), seat_name(ep, by, palette, bold=False))
+    chosen = [_option(o, label, palette) for o, label in zip(frame.table.deal, frame.table.labels, strict=True)]
+    room = max(width * 2 // 5, width - 2 - max(option.cell_len for option in chosen))  # names give way to options
     table = Table.grid(padding=(0, 1))
-    table.add_column(style=palette.quiet, max_width=max(8, width * 2 // 5), no_wrap=True, overflow="ellipsis")
-    table.add_column(style=palette.strong, overflow="fold")
-    for issue, id, label in zip(ep.scenario.issues, frame.table.deal, frame.table.labels, strict=True):
-        table.add_row(safe(issue.name), Text.assemble((id, palette.quiet), " ", safe(label)))
+    table.add_column(max_width=max(8, room), no_wrap=True, overflow="ellipsis")
+    table.add_column(overflow="fold")
+    for issue, option in zip(ep.scenario.issues, chosen, strict=True):
+        table.add_row(safe(issue.name, palette.quiet), option)
     return Group(title, table)
 
 
