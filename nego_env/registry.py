@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint
-from importlib.metadata import entry_points as _installed
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nego_env.errors import MissingExtraError, NotFoundError, unknown_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUPS = ("nego_env.agents", "nego_env.judges", "nego_env.packs", "nego_env.importers", "nego_env.commands")
 
@@ -15,7 +16,11 @@ GROUPS = ("nego_env.agents", "nego_env.judges", "nego_env.packs", "nego_env.impo
 @cache
 def entry_points(group: str) -> dict[str, EntryPoint]:
     """Everything registered in a group, by name. Reads installed metadata once; imports nothing."""
-    return {e.name: e for e in _installed(group=group)}
+    from importlib.metadata import (
+        entry_points as installed,
+    )  # costs more to import than the rest of this package's core
+
+    return {e.name: e for e in installed(group=group)}
 
 
 def load_entry_point(entry: EntryPoint) -> Any:

@@ -8,7 +8,6 @@ one, also holds every persona (arXiv 2603.10476, sec. 3.2.1).
 from __future__ import annotations
 
 from functools import cache, cached_property
-from importlib.resources import files
 from typing import Literal
 
 import msgspec
@@ -238,6 +237,8 @@ def legal(state: State, seat: int) -> Legal:
 @cache
 def prompt(name: str) -> str:
     """A prompt file of this package, read once."""
+    from importlib.resources import files
+
     return files("nego_env").joinpath("prompts", f"{name}.txt").read_text(encoding="utf-8").strip()
 
 
