@@ -42,9 +42,8 @@ smoke: $(VENV)/.dev
 	@$(BIN)/python scripts/smoke_wheel.py
 
 bench: $(VENV)/.runtime
-	@for name in accounting imports listing memory; do \
+	@for name in accounting imports listing memory baselines; do \
 	  echo "== benchmarks/$$name.py"; $(BIN)/python -m benchmarks.$$name || exit 1; done
-	@echo "== benchmarks/baselines.py"; $(BIN)/python benchmarks/baselines.py
 
 bench-peers: $(PEERS_VENV)/.peers
 	@$(PEERS_VENV)/bin/python -m benchmarks.stepping

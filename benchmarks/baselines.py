@@ -1,6 +1,6 @@
 """Every shipped structured agent against itself on the frozen held-out suite: agreement, CA, regret, rounds.
 
-    python benchmarks/baselines.py [--episodes 500] [--out FILE]
+    python -m benchmarks.baselines [--episodes 500] [--out FILE]
 
 One episode per scenario, the default protocol, seed 0. CA and regret leave out dilemmas without a zone of possible
 agreement. No figure here is a time, so nothing needs repeating: the same commit gives the same numbers.
@@ -12,8 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from record import write
-
+from benchmarks.record import write
 from nego_env.packs import open_pack
 from nego_env.rollout import Run, rollout, run_blocking
 from nego_env.summary import Summary

@@ -16,9 +16,8 @@ GROUPS = ("nego_env.agents", "nego_env.judges", "nego_env.packs", "nego_env.impo
 @cache
 def entry_points(group: str) -> dict[str, EntryPoint]:
     """Everything registered in a group, by name. Reads installed metadata once; imports nothing."""
-    from importlib.metadata import (
-        entry_points as installed,
-    )  # costs more to import than the rest of this package's core
+    # Imported here because it costs more than all the rest of this package's core.
+    from importlib.metadata import entry_points as installed
 
     return {e.name: e for e in installed(group=group)}
 

@@ -190,7 +190,7 @@ def _marks(ep: Episode, marks: tuple[str, ...]) -> list[str]:
 
 
 def deal_lines(ep: Episode, worth: Worth, palette: Palette, seat: int | None = None) -> list[RenderableType]:
-    """A deal in two indented lines: its options; then gains, CA and distance to the best, or with `seat` its worth to that seat."""
+    """A deal in two indented lines: its options; then gains, CA and distance to the best, or its worth to `seat`."""
     deal = Text.assemble(("on the table: ", palette.quiet))
     deal.append_text(joined((safe(label, palette.strong) for label in worth.labels), " · ", palette.quiet))
     if seat is not None:
