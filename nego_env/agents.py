@@ -192,7 +192,7 @@ def _line_in(e: Exception, path: Path) -> str:
         return f":{e.lineno}"
     trace, line = e.__traceback__, ""
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
+        if Path(trace.tb_frame.f_code.co_filename).resolve() == path.resolve():
             line = f":{trace.tb_lineno}"
         trace = trace.tb_next
     return line

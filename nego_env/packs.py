@@ -158,7 +158,10 @@ class Pack:
         entry, path = self._index[id], self.directory / "scenarios.jsonl"
         with _opened(path) as f:
             f.seek(entry.at)
-            self._decoded[id] = decode_scenario(f.read(entry.size), f"{path} ({id})")
+            found = decode_scenario(f.read(entry.size), f"{path} ({id})")
+        if found.id != id:
+            raise ScenarioError(f"{path}: the index says {id!r} where {found.id!r} stands: write the pack anew")
+        self._decoded[id] = found
         if len(self._decoded) > KEPT_DECODED:
             self._decoded.popitem(last=False)
         return self._decoded[id]
@@ -348,6 +351,9 @@ def find(name_or_path: str | Path) -> Scenario | Suite:
     pack, slash, id = name.partition("/")
     if slash and pack in entry_points("nego_env.packs"):
         return open_pack(pack).get(id)
+    if os.path.exists(name) and _looks_like_path(name):
+        suite = open_path(name)
+        return next(iter(suite)) if len(suite) == 1 else suite
     for known in pack_names():
         suite = open_pack(known)
         if name in suite:
@@ -355,11 +361,15 @@ def find(name_or_path: str | Path) -> Scenario | Suite:
     if os.path.exists(name):
         suite = open_path(name)
         return next(iter(suite)) if len(suite) == 1 else suite
-    looks_like_path = "/" in name or name.endswith((".toml", ".jsonl"))
-    if looks_like_path:
+    if _looks_like_path(name):
         raise NotFoundError(f"no file or folder {name}")
     ids = [*pack_names(), *(i for known in pack_names() for i in open_pack(known).ids())]
     raise unknown_name("scenario", name, ids, hint="nego scenarios list shows them all")
+
+
+def _looks_like_path(name: str) -> bool:
+    """Ids have no slash and no such ending: what has is a path, whatever the packs hold."""
+    return "/" in name or os.sep in name or name.endswith((".toml", ".jsonl"))
 
 
 def load_scenario(name_or_path: str | Path) -> Scenario:

@@ -30,8 +30,9 @@ def load_entry_point(entry: EntryPoint) -> Any:
         missing = (e.name or "").split(".")[0]
         extras = [x.removeprefix("extra:") for x in entry.extras]
         if extras:
+            package = entry.dist.name if entry.dist is not None else "nego-env"
             raise MissingExtraError(
-                f"{entry.name!r} needs {missing}: pip install 'nego-env[{','.join(extras)}]'"
+                f"{entry.name!r} needs {missing}: pip install '{package}[{','.join(extras)}]'"
             ) from None
         raise NotFoundError(f"{entry.group} {entry.name!r}: cannot import {entry.value}: {e}") from None
     except AttributeError as e:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -196,11 +197,25 @@ class TranscriptWriter:
         self.done[t.index] = Progress(t.id, again, t.scored)
 
     def write(self, t: Transcript, meta: EpisodeMeta | None = None) -> None:
-        """Append one episode: the transcript first, then its line in the sidecar."""
-        self._file.write(t.encode() + b"\n")
+        """Append one episode: the transcript first, then its line in the sidecar. Raises `TranscriptError` when there is
+        no room, and leaves no half line behind."""
+        self._append(t.encode() + b"\n")
         if meta is not None:
             self._meta.write(msgspec.json.encode(meta) + b"\n")
             self._meta.flush()
+
+    def _append(self, line: bytes) -> None:
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            rest = memoryview(line)
+            while rest:  # an unbuffered file may take less than it is given
+                rest = rest[self._file.write(rest) :]
+        except OSError as e:
+            with contextlib.suppress(OSError):
+                self._file.truncate(end)
+            raise TranscriptError(
+                f"{self.path}: cannot be written: {e.strerror}; episodes before this one are kept"
+            ) from None
 
     def close(self) -> None:
         """Release the file."""

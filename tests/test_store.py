@@ -12,6 +12,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -341,3 +342,30 @@ def test_open_and_structured_episodes_may_share_a_file_that_is_only_read(path: P
     t = transcript(play_out(begin(dilemma()), ["[Agree]", "[Agree]", "plan"])[-1])
     written(path, episode(0), t)
     assert [x.scenario.kind for x in read(path)] == ["structured", "open"]
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_no_half_line(path: Path) -> None:
+    class Full:
+        """A file with room for ten more bytes."""
+
+        def __init__(self, file: Any) -> None:
+            self.file, self.room = file, 10
+
+        def write(self, data: memoryview) -> int:
+            if self.room == 0:
+                raise OSError(28, "No space left on device")
+            taken = self.file.write(data[: self.room])
+            self.room -= taken
+            return int(taken)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+    t = episode()
+    with TranscriptWriter(path) as writer:
+        writer.write(t)
+        before = path.read_bytes()
+        writer._file = Full(writer._file)  # type: ignore[assignment]
+        with pytest.raises(TranscriptError, match="No space left on device; episodes before this one are kept"):
+            writer.write(t)
+    assert path.read_bytes() == before

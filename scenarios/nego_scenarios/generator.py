@@ -405,13 +405,14 @@ def _write(
     issues = tuple(_issue(k, issue) for k, issue in enumerate(cast.issues))
     focus = [_focus(numbers, s) for s in range(len(cast.roles))]
     protocol = _protocol(len(cast.roles), majority)
+    task = _task(d, cast, protocol)
+    personas: list[str] = []
+    for s in range(len(cast.roles)):
+        personas.append(_persona(d, issues, numbers, s, focus[s], personas))
     scenario = Scenario(
         id="draft",
-        task=_task(d, cast, protocol),
-        seats=tuple(
-            Seat(role.name, _persona(d, issues, numbers, s, focus[s]), _stakes(numbers, s))
-            for s, role in enumerate(cast.roles)
-        ),
+        task=task,
+        seats=tuple(Seat(role.name, personas[s], _stakes(numbers, s)) for s, role in enumerate(cast.roles)),
         issues=issues,
         protocol=protocol,
         tags=("generated", split, theme, level, *(() if numbers.zopa else ("no_zopa",))),
@@ -483,18 +484,25 @@ _STRONG_FALLBACK = "Knowing that you can do well enough without a deal, "
 _WEAK_FALLBACK = "With little to fall back on if this fails, "
 
 
-def _persona(d: _Draws, issues: Sequence[Issue], numbers: _Numbers, seat: int, focus: _Focus) -> str:
-    """One imperative sentence: heaviest issue, best option there, lightest issue; sometimes how good the fallback is."""
+def _persona(
+    d: _Draws, issues: Sequence[Issue], numbers: _Numbers, seat: int, focus: _Focus, taken: Sequence[str]
+) -> str:
+    """One imperative sentence: heaviest issue, best option there, lightest issue; sometimes how good the fallback is.
+
+    Seats that want the same say so in different words: no sentence of `taken` is used again.
+    """
     weights = numbers.weights[seat]
     light = weights[focus.spare] * 5 <= weights[focus.issue] * 2
-    sentence = fill(
-        d.pick(_LIGHT if light else _LESS_LIGHT),
-        {
-            "top": issues[focus.issue].name,
-            "best": issues[focus.issue].options[focus.option].label,
-            "spare": issues[focus.spare].name,
-        },
-    )
+    slots = {
+        "top": issues[focus.issue].name,
+        "best": issues[focus.issue].options[focus.option].label,
+        "spare": issues[focus.spare].name,
+    }
+    patterns = [fill(pattern, slots) for pattern in (_LIGHT if light else _LESS_LIGHT)]
+    sentence = d.pick(patterns)
+    while any(sentence.casefold() in persona.casefold() for persona in taken):  # at most three others: one is left
+        patterns.remove(sentence)
+        sentence = d.pick(patterns)
     share = 100 * numbers.walk_away[seat] // sum(weights)
     fallback = _STRONG_FALLBACK if share >= 45 else _WEAK_FALLBACK if share <= 30 else ""
     if fallback and d.percent(50):
