@@ -390,9 +390,9 @@ STAGES = {
     "judge: the verdict due at the end": ("session", "settle"),
     "observation": ("session", "observation"),
     "observation: its text fields": ("session", "texts"),
-    "observation: its features": ("session", "features"),
-    "observation: its mask": ("session", "mask"),
-    "infos": ("session", "info"),
+    "observation: its features": ("codec", "features"),
+    "observation: its mask": ("codec", "mask"),
+    "infos": ("session", "infos"),
     "the benchmark itself: consuming": ("stepping", "consume"),
 }
 """Stages of a step by (module, function)."""

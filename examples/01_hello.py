@@ -2,6 +2,6 @@
 
 from nego_env import play
 
-transcript = play("heldout", ["revealer", "boulware"], episodes=1)[0]
+transcript = play("theatre-2d764a7cd1b4", ["revealer", "logroller"])
 print(transcript.scenario.task, "\n")
 print(transcript)

@@ -12,4 +12,4 @@ def half_and_half(view: View) -> str:
     return f"This is what I would like. [Propose: {' '.join(best)}]"
 
 
-print(play("heldout", [half_and_half, "conceder"], episodes=1)[0])
+print(play("theatre-2d764a7cd1b4", [half_and_half, "conceder"]))

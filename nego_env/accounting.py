@@ -84,6 +84,11 @@ def collective(scenario: Scenario, deal: Deal) -> float:
 
 def collective_agency(scenario: Scenario, deal: Deal) -> float:
     """CA in [0, 5] of a deal, canonical (6 decimals)."""
+    found = scenario.kept_agency.get(deal)
+    return scenario.kept_agency.keep(deal, _collective_agency(scenario, deal)) if found is None else found
+
+
+def _collective_agency(scenario: Scenario, deal: Deal) -> float:
     best = scenario.best_g
     return 0.0 if best == 0.0 else canonical(min(CA_MAX, CA_MAX * collective(scenario, deal) / best))
 
@@ -136,8 +141,9 @@ def report(scenario: Scenario, deal: Deal) -> DealReport:
 def passes(scenario: Scenario, accepted: tuple[bool, ...] | list[bool]) -> bool:
     """Whether these acceptances, one per seat, satisfy the scenario's acceptance rule."""
     rule = scenario.protocol.acceptance
-    need = scenario.n if rule.at_least is None else rule.at_least
-    return sum(accepted) >= need and all(accepted[v] for v in rule.vetoes)
+    if rule.at_least is None:
+        return all(accepted)
+    return sum(accepted) >= rule.at_least and all(accepted[v] for v in rule.vetoes)
 
 
 def _stakes(scenario: Scenario, seat: int) -> Stakes:

@@ -99,7 +99,7 @@ class raw_env(AECEnv[str, Any, Any]):  # PettingZoo's name for it
         self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)
         self.terminations = dict.fromkeys(self.agents, False)
         self.truncations = dict.fromkeys(self.agents, False)
-        self.infos = {a: self.session.info(self._seat[a]) for a in self.agents}
+        self.infos = self.session.infos(self.agents)
         self._skip_agent_selection: str | None = None  # type: ignore[assignment]  # as PettingZoo itself sets it
         self.agent_selection = self.agents[state.seat]
         self._printed = 0
@@ -117,12 +117,10 @@ class raw_env(AECEnv[str, Any, Any]):  # PettingZoo's name for it
         if self.terminations[agent] or self.truncations[agent]:
             self._was_dead_step(action)
             return
-        seat = self._seat[agent]
-        said = self.session.move(action, seat)
-        self._cumulative_rewards[agent] = 0.0
-        self._clear_rewards()
-        state = self.session.play(said)
-        self.infos = {a: self.session.info(self._seat[a]) for a in self.agents}
+        # All rewards are 0 while the match runs: there are none to clear.
+        session = self.session
+        state = session.play(session.move(action, self._seat[agent]))
+        self.infos = session.infos(self.agents)
         if state.stop is None:
             self.agent_selection = self.possible_agents[state.seat]
         else:

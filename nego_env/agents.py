@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
-from nego_env.errors import AgentError, NotFoundError, unknown_name
+from nego_env.errors import AgentError, NegoError, NotFoundError, unknown_name
 from nego_env.moves import Move
 from nego_env.view import View
 
@@ -127,6 +127,10 @@ def _as_agent(thing: Any, where: str) -> Agent:
             thing = thing()
         except TypeError as e:
             raise AgentError(f"agent {where}: the class cannot be made without arguments: {e}") from None
+        except NegoError:
+            raise
+        except (Exception, SystemExit) as e:
+            raise AgentError(f"agent {where}: making it failed: {type(e).__name__}: {e}") from None
     if callable(getattr(thing, "act", None)):
         return thing  # type: ignore[no-any-return]
     if callable(getattr(thing, "aact", None)) or callable(getattr(thing, "act_batch", None)):
@@ -134,6 +138,15 @@ def _as_agent(thing: Any, where: str) -> Agent:
     if callable(thing):
         return CallableAgent(thing)
     raise AgentError(f"agent {where}: expected a callable or an object with act(view), found {type(thing).__name__}")
+
+
+def _made(factory: Any, argument: str, spec: str) -> Any:
+    try:
+        return factory(argument)
+    except NegoError:
+        raise
+    except (Exception, SystemExit) as e:
+        raise AgentError(f"agent {spec!r}: making it failed: {type(e).__name__}: {e}") from None
 
 
 def _load(spec: str) -> Any:
@@ -144,11 +157,17 @@ def _load(spec: str) -> Any:
     registered = entry_points("nego_env.agents")
     if head in registered:
         factory = load_entry_point(registered[head])
-        return factory(tail) if colon else factory
+        return _made(factory, tail, spec) if colon else factory
+    if not colon and head.endswith(".py"):
+        raise NotFoundError(f"agent {spec!r}: which one in the file? {spec}:NAME")
     if not colon:
         hint = "your own: my_file.py:my_agent or package.module:name"
         raise unknown_name("agent", spec, registered, hint=hint)
     file, _, name = spec.rpartition(":")
+    if not file or not name:
+        raise NotFoundError(f"agent {spec!r}: expected my_file.py:NAME or package.module:NAME")
+    if ".py:" in file:
+        raise AgentError(f"agent {spec!r}: an agent from a file takes no argument; give it one in the file")
     module = _module_from_file(Path(file), spec) if file.endswith(".py") else _module(file, spec)
     if not hasattr(module, name):
         public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
@@ -163,7 +182,7 @@ def _module(name: str, spec: str) -> Any:
         if e.name and (name == e.name or name.startswith(e.name + ".")):
             raise NotFoundError(f"agent {spec!r}: no module {name!r} (a file needs its .py: {name}.py:NAME)") from None
         raise AgentError(f"agent {spec!r}: importing {name!r} failed: {e}") from None
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         raise AgentError(f"agent {spec!r}: importing {name!r} failed: {type(e).__name__}: {e}") from None
 
 
@@ -180,14 +199,14 @@ def _module_from_file(path: Path, spec: str) -> Any:
     sys.modules[name] = module
     try:
         module_spec.loader.exec_module(module)
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         del sys.modules[name]
         line = _line_in(e, path)
         raise AgentError(f"agent {spec!r}: {path}{line} does not run: {type(e).__name__}: {e}") from None
     return module
 
 
-def _line_in(e: Exception, path: Path) -> str:
+def _line_in(e: BaseException, path: Path) -> str:
     if isinstance(e, SyntaxError) and e.lineno:
         return f":{e.lineno}"
     trace, line = e.__traceback__, ""

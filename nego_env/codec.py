@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import string
 from functools import cached_property
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,14 @@ from nego_env.accounting import best_score, gain, score
 from nego_env.errors import MoveError, SettingsError
 from nego_env.moves import Act, Move, words
 from nego_env.packs import Shape
-from nego_env.rules import State, can_accept, can_walk
-from nego_env.scenario import Deal, Scenario, Stakes
+from nego_env.rules import Standing, State, can_walk
+from nego_env.scenario import Kept, Scenario
 
 MAX_FLAT_DEALS = 4096
 """Act seats choose from a flat list of deals; a shape with more has text seats only."""
 
-KEPT_DEALS = 256
-"""Deals whose worth or words are kept, by scenario and seat."""
+_CLOCK = Struct("=3f")
+"""Round, may walk, completing: the first scalars of the features."""
 
 Mask = npt.NDArray[np.int8]
 Features = npt.NDArray[np.float32]
@@ -150,14 +151,23 @@ class SeatCoder:
         self._cells = self._issues * self._width
         self.layout = feature_layout(shape)
         self.size = feature_size(shape)
-        self._static: dict[int, Features] = {}
-        self._worths: dict[tuple[int, Deal], tuple[float, float]] = {}
+        self._kept_masks: Kept[tuple[bool, bool, bool], Mask] = Kept()
+        self._kept_boards: Kept[tuple[int, Standing | None, tuple[bool, ...], tuple[bool, ...]], Features] = Kept()
+        self._blank: dict[int, Features] = {}
+        self._clock = self.layout["scalars"] * np.dtype(np.float32).itemsize
 
     @cached_property
-    def _base_mask(self) -> Mask:
-        """Every deal, question and reveal the scenario has; accept and walk are filled in by state."""
+    def _idle_mask(self) -> Mask:
+        """Nothing but the NOOP."""
+        mask = np.zeros(self.acts.size + 1, np.int8)
+        mask[self.acts.noop] = 1
+        return mask
+
+    def _mask(self, may_accept: bool, may_walk: bool, noop: bool) -> Mask:
+        """Every deal, question and reveal the scenario has, and what depends on the state."""
         a, s = self.acts, self.scenario
-        mask = np.zeros(a.size, np.int8)
+        mask = np.zeros(a.size + noop, np.int8)
+        mask[a.accept], mask[a.walk] = may_accept, may_walk
         k = len(s.issues)
         if a.flat:
             fits = np.zeros(self.shape.options, np.int8)
@@ -169,16 +179,16 @@ class SeatCoder:
         mask[a.reveal : a.reveal + k] = 1
         return mask
 
-    def mask(self, state: State, seat: int) -> Mask:
+    def mask(self, state: State, seat: int, *, noop: bool = False) -> Mask:
         """(A,) int8: 1 for acts that count for the seat now; all 0 when it is not its turn, when the dialogue is over, and
-        on an open dilemma of a mixed suite."""
-        a = self.acts
-        if state.awaiting != "utterance" or state.phase != "dialogue" or seat != state.seat or not self.scenario.issues:
-            return np.zeros(a.size, np.int8)
-        mask = self._base_mask.copy()
-        mask[a.accept] = can_accept(state, seat)
-        mask[a.walk] = can_walk(state)
-        index = self.scenario.issue_index
+        on an open dilemma of a mixed suite. With `noop` (A + 1,): the last entry is 1 where all others are 0."""
+        if seat != state.seat or state.phase != "dialogue" or state.awaiting != "utterance" or not self.scenario.issues:
+            return self._idle_mask.copy() if noop else self._idle_mask[:-1].copy()
+        may_accept = state.standing is not None and not state.accepted[seat]
+        now = may_accept, can_walk(state), noop
+        found = self._kept_masks.get(now)
+        mask = (self._kept_masks.keep(now, self._mask(*now)) if found is None else found).copy()
+        a, index = self.acts, self.scenario.issue_index
         for who, issue in state.asked:
             if who == seat:
                 mask[a.ask + index[issue.upper()]] = 0
@@ -191,60 +201,60 @@ class SeatCoder:
 
     def features(self, state: State, seat: int) -> Features:
         """(F,) float32 in [-1, 1]: what the seat may know, as numbers (`feature_layout`)."""
-        scenario = self.scenario
-        out = self._template(seat).copy()
-        at, n, width = self.layout, self.shape.seats, self._width
-        stakes = scenario.seats[seat].stakes
-        if stakes is None:
+        board = seat, state.standing, state.accepted, state.walked
+        found = self._kept_boards.get(board)
+        out = (self._kept_boards.keep(board, self._board(*board)) if found is None else found).copy()
+        if not self.scenario.issues:
             return out
-        scalars = at["scalars"]
-        standing = state.standing
-        if standing is not None:
-            cell = at["table"]
-            for j in standing.deal:
-                out[cell + j] = 1.0
-                cell += width
-            out[scalars] = 1.0
-            out[scalars + 1] = standing.by == seat
-            out[scalars + 2], out[scalars + 3] = self._worth(seat, stakes, standing.deal)
-        out[scalars + 4] = state.round / state.settings.max_rounds
-        out[scalars + 5] = can_accept(state, seat)
-        out[scalars + 6] = can_walk(state)
-        out[scalars + 7] = state.phase == "completion"
-        accepted, walked, total = at["accepted"], at["walked"], scenario.n
-        for i in range(total):  # the others by distance round the table: the same weights serve every seat
-            if state.accepted[i]:
-                out[accepted + (i - seat) % total] = 1.0
-            if state.walked[i]:
-                out[walked + (i - seat) % total] = 1.0
+        # The first scalars change at every step: written with one call.
+        completing = state.phase == "completion"
+        clock = state.round / state.settings.max_rounds, can_walk(state), completing
+        _CLOCK.pack_into(out, self._clock, *clock)  # type: ignore[arg-type]  # an array is a buffer
+        if state.revealed or state.asked:
+            self._openness(out, state, seat)
+        return out
+
+    def _openness(self, out: Features, state: State, seat: int) -> None:
+        """Who has published what and who has asked, filled in."""
+        scenario, at = self.scenario, self.layout
         for r in state.revealed:
-            where = (int(r.seat[5:]) - seat) % total
+            where = (int(r.seat[5:]) - seat) % scenario.n
             issue = scenario.issue_index[r.issue.upper()]
             out[at["told"] + where * self._issues + issue] = 1.0
             if where:
-                cell = at["revealed"] + (where - 1) * self._cells + issue * width
+                cell = at["revealed"] + (where - 1) * self._cells + issue * self._width
                 out[cell : cell + len(r.scores)] = [x / scenario.scale for x in r.scores]
         for who, name in state.asked:
             mine = 0 if who == seat else self._issues
             out[at["asked"] + mine + scenario.issue_index[name.upper()]] = 1.0
-        assert len(out) == self.size
-        assert n >= total
-        return out
 
-    def _worth(self, seat: int, stakes: Stakes, deal: Deal) -> tuple[float, float]:
-        """Score / scale and clipped gain of a deal. Kept: a deal on the table is looked at several times."""
-        found = self._worths.get((seat, deal))
-        if found is None:
-            if len(self._worths) >= KEPT_DEALS:
-                self._worths.clear()
-            found = score(stakes, deal) / self.scenario.scale, min(1.0, max(-1.0, gain(stakes, deal)))
-            self._worths[seat, deal] = found
-        return found
+    def _board(
+        self, seat: int, standing: Standing | None, accepted: tuple[bool, ...], walked: tuple[bool, ...]
+    ) -> Features:
+        """What changes with the deal on the table, with who has accepted it and who has left."""
+        scenario, at = self.scenario, self.layout
+        out = self._template(seat).copy()
+        stakes = scenario.seats[seat].stakes
+        if stakes is None:
+            return out
+        for name, flags in (("accepted", accepted), ("walked", walked)):
+            out[at[name] : at[name] + scenario.n] = flags[seat:] + flags[:seat]
+        if standing is not None:
+            for i, j in enumerate(standing.deal):
+                out[at["table"] + i * self._width + j] = 1.0
+            out[at["scalars"] + 3 : at["scalars"] + 8] = (
+                not accepted[seat],
+                1.0,
+                standing.by == seat,
+                score(stakes, standing.deal) / scenario.scale,
+                min(1.0, max(-1.0, gain(stakes, standing.deal))),
+            )
+        return out
 
     def _template(self, seat: int) -> Features:
         """What does not change over an episode."""
-        if seat in self._static:
-            return self._static[seat]
+        if seat in self._blank:
+            return self._blank[seat]
         scenario, at, width = self.scenario, self.layout, self._width
         out = np.zeros(self.size, np.float32)
         stakes = scenario.seats[seat].stakes
@@ -257,7 +267,7 @@ class SeatCoder:
             out[at["scalars"] + 9] = best_score(stakes) / scenario.scale
         out[at["present"] : at["present"] + scenario.n] = 1.0
         out[at["seat"] + seat] = 1.0
-        self._static[seat] = out
+        self._blank[seat] = out
         return out
 
 
@@ -271,11 +281,11 @@ def _blocks(shape: Shape) -> list[tuple[str, int]]:
         ("revealed", (n - 1) * cells),  # the others' published scores / scale, by distance round the table
         ("told", n * issues),  # 1 where the seat (own first, then by distance) has published the issue
         ("asked", 2 * issues),  # asked by this seat; asked by another
-        ("accepted", n),  # own first, then by distance
-        ("walked", n),
         ("present", n),  # 1 for each of the scenario's seats
         ("seat", n),  # own position, one-hot
-        # a deal stands, it is own, its worth / scale, its gain, round / max_rounds, may accept, may walk, completing,
+        ("accepted", n),  # own first, then by distance round the table: the same weights serve every seat
+        ("walked", n),
+        # round / max_rounds, may walk, completing, may accept, a deal stands, it is own, its worth / scale, its gain,
         # walk-away / scale, best / scale
         ("scalars", 10),
     ]

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, get_args
 import msgspec
 
 from nego_env.errors import MoveError, ScenarioError
-from nego_env.scenario import Deal, Scenario
+from nego_env.scenario import KEPT_CHARS, Deal, Scenario
 
 ActKind = Literal["propose", "accept", "walk", "ask", "reveal", "agree"]
 
@@ -83,6 +83,7 @@ class Parsed(NamedTuple):
     fault: str | None
 
 
+_TALK = Parsed(None, None)
 _FINAL = re.compile(r"\[([^\[\]]*)\][.!\s]*\Z")
 _KEYWORD = re.compile(r"\s*(propose|accept|walk|ask|reveal|agree)\b\s*:?", re.IGNORECASE)
 _ANY_TAG = re.compile(r"\[\s*(?:propose|accept|walk|ask|reveal)\b", re.IGNORECASE)
@@ -95,18 +96,28 @@ _TAIL = 2000
 
 def parse(text: str, scenario: Scenario) -> Parsed:
     """The act a text carries in its final tag (module docstring, points 2 and 3)."""
-    if "[" not in text:
-        return Parsed(None, None)
+    last = text.rfind("[")
+    if last < 0:
+        return _TALK
     text = text.rstrip()
-    final = _FINAL.search(text, max(0, len(text) - _TAIL))
+    final = _FINAL.match(text, max(last, len(text) - _TAIL))
     if final is not None:
         body = final[1]
-        keyword = _KEYWORD.match(body)
-        if keyword is not None:
-            return _read(keyword[1].lower(), body[keyword.end() :].strip(), scenario)
+        read = scenario.kept_tags.get(body) or _read_body(body, scenario)
+        if read is not None:
+            return read
     if scenario.issues and _ANY_TAG.search(text):
         return Parsed(None, "a tag counts only as the very last thing in a message, on its own in [ ]")
-    return Parsed(None, None)
+    return _TALK
+
+
+def _read_body(body: str, scenario: Scenario) -> Parsed | None:
+    """What a final tag says; None where its first word is no keyword."""
+    keyword = _KEYWORD.match(body)
+    if keyword is None:
+        return None
+    read = _read(keyword[1].lower(), body[keyword.end() :].strip(), scenario)
+    return scenario.kept_tags.keep(body, read) if len(body) <= KEPT_CHARS else read
 
 
 def _read(kind: str, rest: str, scenario: Scenario) -> Parsed:
@@ -158,7 +169,7 @@ def agreed_deal(completion: str, scenario: Scenario) -> tuple[Deal | None, str |
     if not tags:
         return None, "no [Agreed: ...] tag"
     try:
-        return scenario.deal([w for w in _SEPARATOR.split(tags[-1]) if w]), None
+        return scenario.deal(tuple(filter(None, _SEPARATOR.split(tags[-1])))), None
     except ScenarioError as e:
         return None, _fault(e, scenario)
 
@@ -189,6 +200,11 @@ def words(act: Act, scenario: Scenario) -> str:
 
 def completion_words(deal: Deal, scenario: Scenario) -> str:
     """A completion rendered from a deal, with its `[Agreed: ...]` tag."""
+    found = scenario.kept_completions.get(deal)
+    return scenario.kept_completions.keep(deal, _completion_words(deal, scenario)) if found is None else found
+
+
+def _completion_words(deal: Deal, scenario: Scenario) -> str:
     terms = "; ".join(f"{i.name}: {label}" for i, label in zip(scenario.issues, scenario.labels(deal), strict=True))
     return f"The parties agree on this plan. {terms}. [Agreed: {' '.join(scenario.ids(deal))}]"
 

@@ -109,6 +109,9 @@ class Pack:
         self.info = _read_info(self.directory / "pack.json")
         self._decoded: OrderedDict[str, Scenario] = OrderedDict()
 
+    def __deepcopy__(self, memo: object) -> Pack:
+        return self  # read-only: copies of a running match share it
+
     @property
     def name(self) -> str:
         """The pack's name."""
@@ -187,6 +190,9 @@ class LooseScenarios:
             if s.id in self._by_id:
                 raise ScenarioError(f"{name}: two scenarios have the id {s.id!r}")
             self._by_id[s.id] = s
+
+    def __deepcopy__(self, memo: object) -> LooseScenarios:
+        return self
 
     @property
     def shape(self) -> Shape:

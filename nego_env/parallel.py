@@ -136,7 +136,7 @@ class ParallelNegotiation(ParallelEnv[str, Any, Any]):
         return {a: self.session.observation(i, noop=True) for i, a in enumerate(self.agents)}
 
     def _infos(self) -> dict[str, Any]:
-        infos: dict[str, Any] = {a: self.session.info(i) for i, a in enumerate(self.agents)}
+        infos: dict[str, Any] = self.session.infos(self.agents)
         if self.flat:
             for i, a in enumerate(self.agents):
                 infos[a]["action_mask"] = self.session.observation(i, noop=True)["action_mask"]

@@ -4,7 +4,8 @@
 2. Each distinct agent answers all its pending views together: one `act_batch` call, or one gather of `aact` calls, or plain
    `act` calls. A failed batch is retried view by view, so that one bad view costs its own episode only.
 3. A finished episode is written before the next one starts. An agent that raises, hangs past `timeout` or returns rubbish
-   ends its episode without a reward; it is drawn again up to `redraws` times.
+   ends its episode without a reward; it is drawn again up to `redraws` times. (`timeout` binds what is awaited or called
+   on a thread: an `aact` that blocks the loop it should share cannot be stopped.)
 4. What is played depends on (scenario, settings, agents, seed, index, attempt) alone, never on how many are in flight.
 """
 
@@ -16,7 +17,7 @@ import platform
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -156,10 +157,12 @@ class _Caller:
         self.batched = callable(getattr(agent, "act_batch", None))
         self._waiting: list[tuple[View, asyncio.Future[Said]]] = []
 
-    def spawn(self, seat: str, scenario: Scenario) -> Any:
-        """The agent for one episode and seat."""
+    async def spawn(self, seat: str, scenario: Scenario) -> Any:
+        """The agent for one episode and seat. Raises what it raises, and `TimeoutError`."""
         if self.batched or not callable(getattr(self.agent, "spawn", None)):
             return self.agent
+        if self.timeout is not None:
+            return await _on_daemon_thread(lambda: self.agent.spawn(seat, scenario), self.timeout)
         return self.agent.spawn(seat, scenario)
 
     async def ask(self, player: Any, view: View) -> Said:
@@ -191,7 +194,7 @@ class _Caller:
     async def _answer(self, waiting: list[tuple[View, asyncio.Future[Said]]]) -> None:
         try:
             replies = await self._call([v for v, _ in waiting])
-        except (Exception, asyncio.CancelledError) as e:
+        except (Exception, SystemExit, asyncio.CancelledError) as e:
             if _stopping(e):
                 raise
             if len(waiting) == 1:
@@ -205,16 +208,16 @@ class _Caller:
             _settle_future(future, reply=reply)
 
     async def _call(self, views: list[View]) -> list[Said]:
-        if self.timeout is None:
+        def called() -> Any:
             replies = self.agent.act_batch(views)
-        else:
-            replies = await _on_daemon_thread(lambda: self.agent.act_batch(views), self.timeout)
+            return replies if asyncio.iscoroutine(replies) else list(replies)  # a generator does its work here
+
+        replies: Any = called() if self.timeout is None else await _on_daemon_thread(called, self.timeout)
         if asyncio.iscoroutine(replies):
-            replies = await asyncio.wait_for(replies, self.timeout)
-        replies = list(replies)
+            replies = list(await asyncio.wait_for(replies, self.timeout))
         if len(replies) != len(views):
             raise AgentError(f"act_batch returned {len(replies)} replies for {len(views)} views")
-        return replies
+        return replies  # type: ignore[no-any-return]  # each is checked by `_said`
 
 
 def _stopping(e: BaseException) -> bool:
@@ -259,7 +262,7 @@ async def _on_daemon_thread(call: Callable[[], T], timeout: float) -> T:
             result = call()
         except StopIteration as e:  # a future cannot hold one
             error = RuntimeError(f"StopIteration: {e}")
-        except (Exception, asyncio.CancelledError) as e:
+        except (Exception, SystemExit, asyncio.CancelledError) as e:
             error = e
         try:
             loop.call_soon_threadsafe(deliver, result, error)
@@ -376,8 +379,11 @@ class _Table:
         for i, seat in enumerate(self.seats):
             try:
                 caller = self.engine.callers[id(seat.agent)]
-                self.players.append(caller.spawn(f"seat_{i}", self.scenario.for_seat(i)))
-            except Exception as e:
+                self.players.append(await caller.spawn(f"seat_{i}", self.scenario.for_seat(i)))
+            except TimeoutError:
+                self._fail(StopReason.AGENT_TIMEOUT, i, f"not ready within {caller.timeout} s")
+                return
+            except (Exception, SystemExit) as e:
                 self._fail(StopReason.AGENT_ERROR, i, e)
                 return
         while (due := pending(self.state)) is not None:
@@ -401,7 +407,7 @@ class _Table:
             self.left = True
             self._fail(StopReason.INTERRUPTED, seat, str(e) or "left the table")
             return
-        except (Exception, asyncio.CancelledError) as e:
+        except (Exception, SystemExit, asyncio.CancelledError) as e:
             if _stopping(e):
                 raise
             self._fail(StopReason.AGENT_ERROR, seat, e)
@@ -414,7 +420,7 @@ class _Table:
             ajudge: Callable[..., Coroutine[Any, Any, object]] | None = getattr(self.judge, "ajudge", None)
             found = await ajudge(asked) if ajudge is not None else self.judge.judge(asked)
             self.state = judged(self.state, check_verdict(found, self.judge, asked.kind))
-        except (Exception, asyncio.CancelledError) as e:
+        except (Exception, SystemExit, asyncio.CancelledError) as e:
             if _stopping(e):
                 raise
             self.state = fail(self.state, StopReason.JUDGE_ERROR, judge_fault(self.judge, e))
@@ -441,6 +447,7 @@ class _Table:
             started=self.started.isoformat(timespec="milliseconds"),
             seconds=round(time.perf_counter() - self._clock, 6),
             turns=tuple(self.turns),
+            host=platform.node(),
             versions=_versions(),
         )
 
@@ -457,9 +464,19 @@ def _turn(reply: object, seat: int, seconds: float) -> TurnMeta:
 
 
 def _told(e: BaseException) -> str:
+    """The error in a line, with the place it comes from: a file's name and line, never its folder."""
     if isinstance(e, (AgentError, MoveError)):
         return str(e)
-    return f"{type(e).__name__}: {e}"
+    return f"{type(e).__name__}: {e}{_place(e)}"
+
+
+def _place(e: BaseException) -> str:
+    trace = e.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_code.co_filename == __file__:
+        return ""
+    return f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
 
 
 @cache
@@ -575,7 +592,8 @@ def run_blocking(work: Coroutine[Any, Any, T]) -> T:
         over.wait()  # not join: one that is interrupted takes the thread for finished (Python 3.11, 3.12)
     except BaseException:  # Ctrl-C reaches this thread, not the one that plays
         for stop in stops:
-            stop()
+            with suppress(RuntimeError):  # its loop is closed: it was over anyway
+                stop()
         over.wait()
         raise
     if error:

@@ -246,7 +246,7 @@ def finalizer(state: State) -> int:
 
 def can_walk(state: State) -> bool:
     """Every seat has spoken, so leaving counts."""
-    return len(state.utterances) >= state.scenario.n
+    return len(state.utterances) >= len(state.accepted)
 
 
 def can_accept(state: State, seat: int) -> bool:
@@ -263,18 +263,18 @@ def utter(state: State, said: str | Move) -> State:
         return _completed(state, said)
     act: Act | None
     fault: str | None
-    if isinstance(said, Move):
+    if isinstance(said, str):
+        text, marks = clean(said, state.settings.max_chars)
+        act, fault = parse(text, state.scenario)
+    elif isinstance(said, Move):
         move = spoken(said, state.scenario)
         text, marks = clean_move(move, state.settings.max_chars)
         act, fault = move.act, None
         if act is None or marks:  # words alone, or a tag that is longer than the limit
             act, fault = parse(text, state.scenario)
-    elif isinstance(said, str):
-        text, marks = clean(said, state.settings.max_chars)
-        act, fault = parse(text, state.scenario)
     else:
         raise MoveError(f"an utterance is a str or a Move, not {type(said).__name__}")
-    if act is None and "cut" in marks:
+    if marks and act is None and "cut" in marks:
         fault = f"your message was cut at {state.settings.max_chars} characters"
     if act is not None:
         fault = _illegal(state, act)
@@ -317,11 +317,32 @@ def _spoke(state: State, text: str, act: Act | None, fault: str | None, marks: t
                 if (seat, act.issue) not in asked:
                     asked = (*asked, (seat, act.issue))
     # One constructor call, not `replace`: this is the hot path of every face.
+    turn = _turn(state, len(utterances), standing, accepted, walked)
+    next_seat, next_round = turn or (seat, state.round)
     spoke = State(
-        scenario, state.settings, state.header, "dialogue", seat, state.round, utterances, standing, accepted, walked,
+        scenario, state.settings, state.header, "dialogue", next_seat, next_round, utterances, standing, accepted, walked,
         revealed, asked, state.verdicts,
     )  # fmt: skip
-    return _advance(spoke)
+    return spoke if turn else _decided(spoke)
+
+
+def _turn(
+    state: State, spoken: int, standing: Standing | None, accepted: tuple[bool, ...], walked: tuple[bool, ...]
+) -> tuple[int, int] | None:
+    """Who speaks next and in which round, where the dialogue just goes on; None where something is decided or judged."""
+    scenario, n = state.scenario, len(walked)
+    structured = bool(scenario.issues)
+    if structured and spoken >= n:
+        if standing is not None and passes(scenario, accepted):
+            return None
+        if True in walked and not passes(scenario, [not w for w in walked]):
+            return None
+    for i in range(state.seat + 1, n):
+        if not walked[i]:
+            return i, state.round
+    if structured and state.round < state.settings.max_rounds:
+        return walked.index(False), state.round + 1
+    return None
 
 
 def _published(scenario: Scenario, seat: int, issue: str) -> Revealed:
@@ -334,20 +355,17 @@ def _with(flags: tuple[bool, ...], i: int, value: bool) -> tuple[bool, ...]:
     return (*flags[:i], value, *flags[i + 1 :])
 
 
-def _advance(state: State) -> State:
-    """What follows an utterance of the dialogue."""
+def _decided(state: State) -> State:
+    """What follows an utterance of the dialogue after which nobody simply speaks next (`_turn`)."""
     scenario = state.scenario
-    if scenario.issues and len(state.utterances) >= scenario.n:
-        if state.standing is not None and passes(scenario, state.accepted):
-            return _agreed(state)
-        if any(state.walked) and not passes(scenario, [not w for w in state.walked]):
-            return _ended(state, StopReason.WALK_AWAY)
-    following = next((i for i in range(state.seat + 1, scenario.n) if not state.walked[i]), None)
-    if following is not None:
-        return replace(state, seat=following)
     if not scenario.issues:
         return replace(state, awaiting="agreement")
-    return _next_round(state)
+    if len(state.utterances) >= scenario.n:
+        if state.standing is not None and passes(scenario, state.accepted):
+            return _agreed(state)
+        if not passes(scenario, [not w for w in state.walked]):
+            return _ended(state, StopReason.WALK_AWAY)
+    return _capped(state)
 
 
 def _next_round(state: State) -> State:
@@ -395,19 +413,21 @@ def case(state: State) -> Case:
     if state.awaiting not in ("agreement", "score"):
         raise MoveError(f"no verdict is due: the episode waits for {state.awaiting or 'nothing, it is over'}")
     dialogue = [u for u in state.utterances if u.phase == "dialogue"]
-    last = {u.seat: u for u in dialogue if u.round == state.round}
     agreed = state.outcome is StopReason.AGREEMENT and state.standing is not None
     return Case(
         kind=state.awaiting,
         scenario=state.scenario,
-        lines=tuple((u.seat, u.text) for u in dialogue),
-        consents=tuple(
-            (u := last.get(s)) is not None and u.act is not None and u.act.kind == "agree"
-            for s in state.scenario.seat_ids
-        ),
+        lines=tuple([(u.seat, u.text) for u in dialogue]),
+        consents=(False,) * state.scenario.n if state.scenario.issues else _consents(state, dialogue),
         completion=state.completion or "",
         deal=state.scenario.ids(state.standing.deal) if agreed and state.standing else (),
     )
+
+
+def _consents(state: State, dialogue: list[Utterance]) -> tuple[bool, ...]:
+    """Per seat: it ended this round with `[Agree]`."""
+    consenting = {u.seat for u in dialogue if u.round == state.round and u.act is not None and u.act.kind == "agree"}
+    return tuple([seat in consenting for seat in state.scenario.seat_ids])
 
 
 def judged(state: State, verdict: Verdict) -> State:

@@ -17,7 +17,7 @@ import math
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -26,6 +26,7 @@ from nego_env.errors import ScenarioError
 
 if TYPE_CHECKING:
     from nego_env.accounting import DealTable
+    from nego_env.moves import Parsed
 
 Deal = tuple[int, ...]
 """One option index per issue, in issue order."""
@@ -36,7 +37,28 @@ MAX_DEALS = 1_000_000
 MAX_SCORE = 1e9
 """Scores are at most this far from 0: stored numbers have 6 decimals, and a double holds 15 digits."""
 
+KEPT = 64
+"""Entries a `Kept` holds."""
+
+KEPT_CHARS = 1000
+"""Longer texts are read anew rather than kept."""
+
 _OPTION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}")
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Kept(dict[K, V]):
+    """What was worked out lately: a dict that is emptied when it holds `KEPT` entries. For values that never change."""
+
+    def keep(self, key: K, value: V) -> V:
+        """`value`, which is found under `key` for a while."""
+        if len(self) >= KEPT:
+            self.clear()
+        self[key] = value
+        return value
 
 
 class Option(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -102,12 +124,15 @@ class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """Seats that must be among those who accept."""
 
 
+_UNANIMOUS = Acceptance()
+
+
 class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How long the seats may talk, and what counts as agreement."""
 
     max_rounds: int = 7
     """A round is one utterance by every seat; 7 as in arXiv 2603.10476, sec. 4.1."""
-    acceptance: Acceptance = Acceptance()
+    acceptance: Acceptance = _UNANIMOUS
     finalizer: int = 0
     """The seat that writes the completion (the paper's Agent 1)."""
     bonus: dict[str, float] = {}
@@ -117,6 +142,11 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     def __post_init__(self) -> None:
         if not all(type(points) is float for points in self.bonus.values()):  # as in `Stakes`
             force_setattr(self, "bonus", {name: float(points) for name, points in self.bonus.items()})
+        if self.acceptance == _UNANIMOUS:  # a default is left out of the JSON only when it is this very object
+            force_setattr(self, "acceptance", _UNANIMOUS)
+
+
+_DEFAULT_PROTOCOL = Protocol()
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
@@ -129,7 +159,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     seats: tuple[Seat, ...]
     issues: tuple[Issue, ...] = ()
     """Empty for an open dilemma."""
-    protocol: Protocol = Protocol()
+    protocol: Protocol = _DEFAULT_PROTOCOL
     tags: tuple[str, ...] = ()
     """Free labels, for listings. What they say of the stakes (`no_zopa`) the accounting derives anew."""
     meta: dict[str, str] = {}
@@ -139,6 +169,11 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     def __post_init__(self) -> None:
         _check(self)
+        if self.protocol == _DEFAULT_PROTOCOL:  # equal scenarios must have equal bytes, or their episodes have other ids
+            force_setattr(self, "protocol", _DEFAULT_PROTOCOL)
+
+    def __reduce__(self) -> Any:
+        return decode_redacted, (msgspec.json.encode(self),)  # through the constructor, so that defaults are one object
 
     def __deepcopy__(self, memo: object) -> Scenario:
         return self  # frozen: copies of a running match share it
@@ -148,7 +183,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         """`structured` when there are issues to settle, else `open`."""
         return "structured" if self.issues else "open"
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Number of seats."""
         return len(self.seats)
@@ -211,18 +246,47 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 (hex) of the canonical JSON: what an episode id is made from."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+        try:
+            return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+        except UnicodeEncodeError as e:
+            raise ScenarioError(f"scenario {self.id!r}: holds a lone surrogate, which no file can hold: {e}") from None
 
     def ids(self, deal: Deal) -> tuple[str, ...]:
         """Option ids of a deal, in issue order: `(1, 0)` -> `("A2", "B1")`."""
-        return tuple(issue.options[j].id for issue, j in zip(self.issues, deal, strict=True))
+        return tuple([issue.options[j].id for issue, j in zip(self.issues, deal, strict=True)])
 
     def labels(self, deal: Deal) -> tuple[str, ...]:
         """Option labels of a deal, in issue order."""
         return tuple(issue.options[j].label for issue, j in zip(self.issues, deal, strict=True))
 
+    # Kept by what reads tags, writes completions and scores deals: each is asked for the same few again and again.
+    @cached_property
+    def kept_tags(self) -> Kept[str, Parsed]:
+        """Final tags read lately (`moves.parse`)."""
+        return Kept()
+
+    @cached_property
+    def kept_completions(self) -> Kept[Deal, str]:
+        """Completions rendered lately (`moves.completion_words`)."""
+        return Kept()
+
+    @cached_property
+    def kept_agency(self) -> Kept[Deal, float]:
+        """Collective Agency of deals scored lately (`accounting.collective_agency`)."""
+        return Kept()
+
     def deal(self, option_ids: tuple[str, ...] | list[str]) -> Deal:
         """The deal named by option ids, in any order and case. Raises `ScenarioError` unless each issue is named once."""
+        if not isinstance(option_ids, tuple):
+            return self._read_deal(option_ids)
+        found = self._kept_deals.get(option_ids)
+        return self._kept_deals.keep(option_ids, self._read_deal(option_ids)) if found is None else found
+
+    @cached_property
+    def _kept_deals(self) -> Kept[tuple[str, ...], Deal]:
+        return Kept()
+
+    def _read_deal(self, option_ids: tuple[str, ...] | list[str]) -> Deal:
         chosen: dict[int, int] = {}
         for option_id in option_ids:
             where = self.option_index.get(option_id.upper())
@@ -236,7 +300,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         missing = [issue.id for i, issue in enumerate(self.issues) if i not in chosen]
         if missing:
             raise ScenarioError(f"{self.id}: no option for issue {', '.join(missing)}")
-        return tuple(chosen[i] for i in range(len(self.issues)))
+        return tuple([chosen[i] for i in range(len(self.issues))])
 
     def for_seat(self, seat: int) -> Scenario:
         """The scenario as one seat may know it: every other persona is empty, every other seat's stakes and all tags and
@@ -372,6 +436,11 @@ def _whole(scenario: Scenario, where: str) -> Scenario:
     if scenario.seen_by is not None:
         raise ScenarioError(f"{where}: seen_by is not part of a scenario file: leave it out")
     return scenario
+
+
+def decode_redacted(line: bytes) -> Scenario:
+    """A scenario back from a pickle; unlike `decode_scenario` it may be one seat's (`for_seat`)."""
+    return msgspec.json.decode(line, type=Scenario)
 
 
 def encode_scenario(scenario: Scenario) -> bytes:

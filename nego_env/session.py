@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,27 +16,40 @@ import msgspec
 import numpy as np
 from gymnasium import spaces
 
-from nego_env.codec import KEPT_DEALS, ActTable, Features, Mask, SeatCoder, UnicodeText, feature_size
+from nego_env.codec import ActTable, Features, Mask, SeatCoder, UnicodeText, feature_size
 from nego_env.errors import JudgeError, MoveError, SettingsError
 from nego_env.judges import Judge
 from nego_env.moves import MAX_CHARS, Move
 from nego_env.packs import LooseScenarios, Shape, Suite, find
 from nego_env.registry import load_named
-from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, judged, pending, resolve, start, utter
-from nego_env.scenario import Deal, Scenario
+from nego_env.rules import (
+    CodecName,
+    Settings,
+    Standing,
+    State,
+    StopReason,
+    Utterance,
+    case,
+    fail,
+    judged,
+    pending,
+    resolve,
+    start,
+    utter,
+)
+from nego_env.scenario import Kept, Scenario
 from nego_env.transcript import Transcript, header, transcript
 from nego_env.verdict import Verdict
-from nego_env.view import SeatRandom, View, notice, rules_text, seat_randoms, view, window
+from nego_env.view import SeatRandom, View, rules_text, seat_randoms, view, window
 from nego_env.wording import (
-    deal_text,
+    NO_TABLE,
+    SILENCE,
     issues_text,
     line_text,
     personas_text,
     revealed_text,
     stakes_text,
-    standing_text,
     table_text,
-    worth_text,
 )
 
 ScenarioLike = Scenario | Suite | str | Path
@@ -48,10 +62,12 @@ TEXT_KEYS = (
 """Text fields of a text seat's observation: the dilemma; what there is to settle; own objective; own scores; the rules;
 the talk in the memory window; the deal on the table and its worth to the seat; published scores; what was wrong with
 the seat's last tag; every persona (finalizer's turn only). Empty where there is nothing."""
-INFO_KEYS = ("round", "phase", "agreed", "score", "unscored", "malformed")
+Info = dict[str, float | int]
+INFO_KEYS = ("round", "phase", "agreed", "score", "unscored", "malformed", "your_turn")
 """Numbers, the same keys from reset to the end: round (1, 2, ...); phase (0 dialogue, 1 completion, 2 over); agreed (0/1);
 the judge's score (-1 until it is in); unscored (1 after an infrastructure failure); malformed (1 when the seat's last tag
-did not count)."""
+did not count); your_turn (1 when the seat speaks next)."""
+_FIRST_INFO: Info = dict.fromkeys(INFO_KEYS, 0) | {"score": -1.0}
 PHASES = {"dialogue": 0, "completion": 1, "over": 2}
 MAX_STATIC = 1_000_000
 CACHED_SCENARIOS = 256
@@ -112,42 +128,41 @@ def settle(state: State, judge: Judge) -> State:
 
 
 class SeatWriter:
-    """Text fields of one scenario. What does not change is put in words once; deals that come up again are kept."""
+    """Text fields of one scenario. What does not change is put in words once; tables that come up again are kept."""
 
-    def __init__(self, scenario: Scenario, settings: Settings) -> None:
+    def __init__(self, scenario: Scenario, settings: Settings, arrays: Sequence[str] = ()) -> None:
+        """`arrays` are the fields that come before the texts."""
         self.scenario, self.settings = scenario, settings
-        self._static: dict[int, dict[str, str]] = {}
-        self._deals: dict[tuple[int, Deal], tuple[str, str]] = {}
+        self._arrays = tuple(arrays)
+        self._still: dict[int, dict[str, Any]] = {}
+        self._kept_tables: Kept[tuple[int, Standing, tuple[bool, ...]], str] = Kept()
+        self.speakers = [line_text(scenario, Utterance(name, 1, "dialogue", "-"))[:-1] for name in scenario.seat_ids]
+        """What a seat's lines of dialogue begin with."""
 
-    def static(self, seat: int) -> dict[str, str]:
-        """Every field of `TEXT_KEYS`, those that change over a match still empty."""
-        if seat not in self._static:
+    def still(self, seat: int) -> dict[str, Any]:
+        """The arrays' fields (None) and every field of `TEXT_KEYS`, those that change over a match still empty."""
+        if seat not in self._still:
             me = self.scenario.seats[seat]
-            self._static[seat] = dict.fromkeys(TEXT_KEYS, "") | {
-                "task": self.scenario.task,
-                "issues": issues_text(self.scenario),
-                "persona": me.persona,
-                "stakes": stakes_text(self.scenario, me.stakes),
-                "rules": rules_text(self.scenario, seat, self.settings.max_rounds),
-            }
-        return self._static[seat]
+            self._still[seat] = (
+                dict.fromkeys(self._arrays)
+                | dict.fromkeys(TEXT_KEYS, "")
+                | {
+                    "task": self.scenario.task,
+                    "issues": issues_text(self.scenario),
+                    "persona": me.persona,
+                    "stakes": stakes_text(self.scenario, me.stakes),
+                    "rules": rules_text(self.scenario, seat, self.settings.max_rounds),
+                }
+            )
+        return self._still[seat]
 
     def table(self, state: State, seat: int) -> str:
         """`table_text`."""
         if state.standing is None:
-            return table_text(state, seat)
-        deal, worth = self._deal(seat, state.standing.deal)
-        return f"On the table: {deal}, {standing_text(state)}. {worth}"
-
-    def _deal(self, seat: int, deal: Deal) -> tuple[str, str]:
-        found = self._deals.get((seat, deal))
-        if found is None:
-            if len(self._deals) >= KEPT_DEALS:
-                self._deals.clear()
-            stakes = self.scenario.seats[seat].stakes
-            assert stakes is not None  # only structured dilemmas have a standing deal
-            found = self._deals[seat, deal] = deal_text(self.scenario, deal), worth_text(stakes, deal)
-        return found
+            return NO_TABLE if self.scenario.issues else ""
+        key = seat, state.standing, state.accepted
+        found = self._kept_tables.get(key)
+        return self._kept_tables.keep(key, table_text(state, seat)) if found is None else found
 
 
 class _Ready(NamedTuple):
@@ -207,9 +222,12 @@ class Session:
         self.index = -1
         self.attempt = 0
         self.state: State | None = None
-        self.randoms: tuple[SeatRandom, ...] = ()
         self.dialogue = ""
-        self._lines: list[str] = []
+        self._begins: list[int] = []
+        """Where each line of the dialogue begins."""
+        self._randoms: tuple[SeatRandom, ...] | None = None
+        self._faults: dict[int, str] = {}
+        """By seat, what was wrong with its last tag."""
 
     # ---------------------------------------------------------------- a match
     def reset(self, seed: int | None, options: Mapping[str, Any] | None) -> State:
@@ -230,17 +248,18 @@ class Session:
         n = self.scenario.n
         names = ("external",) * n if self.agents is None else self.agents[:n]
         head = header(self.scenario, self.settings, names, seed=self.seed, index=self.index)
-        self.randoms = seat_randoms(head, n)
         self.state = start(self.scenario, self.settings, head)
-        self.dialogue, self._lines = "", []
+        self.dialogue, self._begins, self._randoms = "", [], None
+        self._faults = {}
         return self.state
 
     def _draw(self) -> str:
         if len(self._ids) == 1:
             return self._ids[0]
         assert self.seed is not None
-        rng = np.random.default_rng([self.seed, self.index, 0, 0])
-        return self._ids[int(rng.integers(len(self._ids)))]
+        # A hash, for one number: seeding a generator takes longer than a step.
+        drawn = blake2b(f"{self.seed} {self.index}".encode(), digest_size=8, person=b"nego scenario").digest()
+        return self._ids[int.from_bytes(drawn, "big") % len(self._ids)]
 
     def _load(self, id: str | Scenario) -> _Ready:
         key = id.id if isinstance(id, Scenario) else str(id)
@@ -253,7 +272,8 @@ class Session:
             judge = self._judges[scenario.kind] = resolve_judge(self._judge, scenario.kind)
         settings = resolve(scenario, codecs=self.codecs[: scenario.n], judge=judge.name, **self._options)
         coder = SeatCoder(scenario, self.shape, self.acts) if self.acts is not None else None
-        self._cache[key] = _Ready(scenario, settings, coder, SeatWriter(scenario, settings), judge)
+        writer = SeatWriter(scenario, settings, () if coder is None else ("observation", "legal_acts"))
+        self._cache[key] = _Ready(scenario, settings, coder, writer, judge)
         if len(self._cache) > CACHED_SCENARIOS:
             self._cache.popitem(last=False)
         return self._cache[key]
@@ -267,6 +287,8 @@ class Session:
 
     def move(self, action: object, seat: int) -> str | Move:
         """An action of any codec as what the rules take. Raises `MoveError` for a wrong type or a number out of range."""
+        if type(action) is str:
+            return action
         if isinstance(action, (str, Move)):
             return plain(action)
         if isinstance(action, (int, np.integer)) and not isinstance(action, bool):
@@ -287,12 +309,19 @@ class Session:
         """The state after the seat whose turn it is has spoken and every verdict then due is in."""
         before = self.playing
         spoke = utter(before, said)
-        if len(spoke.utterances) > len(before.utterances):
-            line = line_text(self.scenario, spoke.utterances[-1])
-            self._lines.append(line)
-            self.dialogue = f"{self.dialogue}\n{line}" if self.dialogue else line
-        self.state = settle(spoke, self.judge) if spoke.awaiting in ("agreement", "score") else spoke
-        return self.state
+        seat, said_now = before.seat, spoke.utterances[-1]
+        before_it = f"{self.dialogue}\n" if self.dialogue else ""
+        self._begins.append(len(before_it))
+        text = said_now.text
+        self.dialogue = f"{before_it}{self._writer.speakers[seat]}{SILENCE if not text or text.isspace() else text}"
+        if said_now.notice is not None:
+            self._faults[seat] = said_now.notice
+        elif self._faults:
+            self._faults.pop(seat, None)
+        if spoke.awaiting != "utterance":
+            spoke = settle(spoke, self.judge)
+        self.state = spoke
+        return spoke
 
     def cut(self, reason: StopReason, error: str) -> State:
         """The match ended from outside, without a reward."""
@@ -306,12 +335,16 @@ class Session:
 
     def view(self, seat: int) -> View:
         """What an agent at this seat is given."""
-        return view(self.playing, self.randoms, seat)
+        state = self.playing
+        if self._randoms is None:
+            self._randoms = seat_randoms(state.header, self.scenario.n)
+        return view(state, self._randoms, seat)
 
     @property
     def dialogue_lines(self) -> list[str]:
         """The dialogue so far, an utterance each."""
-        return self._lines
+        ends = [begin - 1 for begin in self._begins[1:]]
+        return [self.dialogue[begin:end] for begin, end in zip(self._begins, [*ends, None], strict=False)]
 
     # ---------------------------------------------------------------- what seats see
     def features(self, seat: int) -> Features:
@@ -319,45 +352,48 @@ class Session:
         assert self.coder is not None  # only faces with features ask
         return self.coder.features(self.playing, seat)
 
-    def mask(self, seat: int) -> Mask:
-        """(A,) int8: 1 for acts that count now."""
+    def mask(self, seat: int, *, noop: bool = False) -> Mask:
+        """(A,) int8: 1 for acts that count now. With `noop` (A + 1,)."""
         assert self.coder is not None
-        return self.coder.mask(self.playing, seat)
+        return self.coder.mask(self.playing, seat, noop=noop)
 
-    def texts(self, seat: int) -> dict[str, str]:
-        """The text fields of an observation (`TEXT_KEYS`)."""
+    def texts(self, seat: int) -> dict[str, Any]:
+        """The text fields of an observation (`TEXT_KEYS`), behind room for its arrays where there are any."""
         state = self.playing
-        fields = self._writer.static(seat).copy()
-        completing = state.phase == "completion" and seat == state.seat
-        memory = self.settings.memory
-        if memory is None or completing:
+        writer = self._writer
+        fields = writer.still(seat).copy()
+        completing = seat == state.seat and state.phase == "completion"
+        if completing or state.settings.memory is None:
             fields["dialogue"] = self.dialogue
-        else:
-            fields["dialogue"] = "\n".join(self._lines[-len(window(state)) :]) if state.utterances else ""
+        elif state.utterances:
+            fields["dialogue"] = self.dialogue[self._begins[-len(window(state))] :]
         if self.scenario.issues:
-            fields["table"] = self._writer.table(state, seat)
+            fields["table"] = writer.table(state, seat)
             if state.revealed:
                 fields["published"] = revealed_text(state)
-            fault = notice(state, seat)
-            if fault:
-                fields["notice"] = fault
+            fields["notice"] = self._faults.get(seat, "")
         if completing:
             fields["personas"] = personas_text(self.scenario)
         return fields
 
-    def info(self, seat: int) -> dict[str, float | int]:
-        """Numbers about the match (`INFO_KEYS`)."""
+    def infos(self, seats: Sequence[str]) -> dict[str, Info]:
+        """Numbers about the match (`INFO_KEYS`) for seats 0, 1, ..., which go by these names; fresh dicts each time."""
         state = self.playing
-        fault = notice(state, seat) if seat < state.scenario.n else None
-        final = state.verdicts[-1] if state.verdicts and state.verdicts[-1].kind == "score" else None
-        return {
-            "round": state.round,
-            "phase": PHASES[state.phase],
-            "agreed": int(state.outcome is StopReason.AGREEMENT),
-            "score": -1.0 if final is None else final.value,
-            "unscored": int(state.stop is not None and state.rewards is None),
-            "malformed": int(fault is not None),
-        }
+        shared = _FIRST_INFO.copy()
+        shared["round"] = state.round
+        if state.outcome is not None or state.stop is not None:
+            shared |= _ending(state)
+        infos = {name: shared.copy() for name in seats}
+        for seat in self._faults:
+            infos[seats[seat]]["malformed"] = 1
+        if state.awaiting == "utterance":
+            infos[seats[state.seat]]["your_turn"] = 1
+        return infos
+
+    def info(self, seat: int) -> Info:
+        """`infos` of one seat of the scenario."""
+        seats = self.scenario.seat_ids
+        return self.infos(seats)[seats[seat]]
 
     def _absent(self, seat: int, noop: bool) -> dict[str, Any]:
         """What a seat of the suite observes in a scenario with fewer seats: zeros, and the NOOP, if any, as only act."""
@@ -368,7 +404,6 @@ class Session:
             mask[self.acts.size :] = 1
             fields["action_mask" if self.codecs[seat] == "act" else "legal_acts"] = mask
         if self.codecs[seat] == "text":
-            fields["your_turn"] = np.zeros(1, np.int8)
             fields |= dict.fromkeys(TEXT_KEYS, "")
         return fields
 
@@ -389,7 +424,6 @@ class Session:
         fields: dict[str, spaces.Space[Any]] = {}
         if self.acts is not None:
             fields = {"observation": self.feature_space(), "legal_acts": self.mask_space(noop)}
-        fields["your_turn"] = spaces.Box(0, 1, (1,), np.int8)
         fields |= {key: UnicodeText(MAX_STATIC) for key in TEXT_KEYS}
         return spaces.Dict(fields)
 
@@ -404,20 +438,25 @@ class Session:
         """What a seat observes now, in its `observation_space`; nothing but its NOOP where the scenario lacks the seat."""
         if seat >= self.scenario.n:
             return self._absent(seat, noop)
-        mask = None
-        if self.acts is not None:
-            mask = self.mask(seat)
-            if noop:
-                mask = np.append(mask, np.int8(not mask.any()))
+        coder, state = self.coder, self.playing
         if self.codecs[seat] == "act":
-            return {"observation": self.features(seat), "action_mask": mask}
-        fields: dict[str, Any] = {}
-        if mask is not None:
-            fields = {"observation": self.features(seat), "legal_acts": mask}
-        state = self.playing
-        fields["your_turn"] = np.array([state.awaiting == "utterance" and state.seat == seat], np.int8)
-        fields.update(self.texts(seat))
+            return {"observation": self.features(seat), "action_mask": self.mask(seat, noop=noop)}
+        fields = self.texts(seat)
+        if coder is not None:
+            fields["observation"] = coder.features(state, seat)
+            fields["legal_acts"] = coder.mask(state, seat, noop=noop)
         return fields
+
+
+def _ending(state: State) -> Info:
+    """What infos tell from the end of the dialogue on."""
+    final = state.verdicts[-1] if state.verdicts and state.verdicts[-1].kind == "score" else None
+    return {
+        "phase": PHASES[state.phase],
+        "agreed": int(state.outcome is StopReason.AGREEMENT),
+        "score": -1.0 if final is None else final.value,
+        "unscored": int(state.stop is not None and state.rewards is None),
+    }
 
 
 def as_suite(scenario: ScenarioLike) -> Suite:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from nego_env.errors import TranscriptError
-from nego_env.transcript import Transcript, decode
+from nego_env.transcript import FORMAT, Transcript, decode
 
 _OPENING = b'{"format":"nego/'
 """How every line of ours begins, whatever the version."""
@@ -44,6 +45,7 @@ class EpisodeMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     """UTC, ISO 8601."""
     seconds: float
     turns: tuple[TurnMeta, ...] = ()
+    host: str = ""
     versions: dict[str, str] = {}
 
 
@@ -130,19 +132,17 @@ class TranscriptWriter:
     """The one writer of a transcript file: locks it, cuts a torn last line, appends. Use as a context manager.
 
     `expected(index)` is the id that episode `index` has in the run about to be written; a file with other ids holds another
-    run and is refused with a `TranscriptError` that says what differs (`describe` names this run for the message).
+    run and is refused with a `TranscriptError` that says what it holds.
     """
 
-    def __init__(
-        self, path: str | Path, expected: Callable[[int], str] | None = None, *, fresh_only: bool = False
-    ) -> None:
+    def __init__(self, path: str | Path, expected: Callable[[int], str] | None = None) -> None:
         self.path = Path(path)
         self.notes: list[str] = []
         self.done: dict[int, Progress] = {}
         """By index: what the file holds already."""
         self._file = self._lock()
         try:
-            self._resume(expected, fresh_only)
+            self._resume(expected)
             self._meta = meta_path(self.path).open("ab")
         except OSError as e:
             self._file.close()
@@ -162,12 +162,10 @@ class TranscriptWriter:
             raise TranscriptError(f"{self.path}: another process is writing to it; wait for it, or give another --out")
         return file
 
-    def _resume(self, expected: Callable[[int], str] | None, fresh_only: bool) -> None:
+    def _resume(self, expected: Callable[[int], str] | None) -> None:
         size = self.path.stat().st_size
         if size == 0:
             return
-        if fresh_only:
-            raise TranscriptError(f"{self.path}: exists already; give another --out")
         keep = 0
         with self.path.open("rb") as f:
             for number, line in enumerate(f, 1):
@@ -182,6 +180,8 @@ class TranscriptWriter:
         if keep < size:
             if not self.done and not _opens_like_ours(line):
                 raise TranscriptError(f"{self.path}: not a transcript file; it is left as it is: give another --out")
+            if newer := _newer(line):
+                raise TranscriptError(f"{self.path}: {newer}; it is left as it is: give another --out")
             os.truncate(self.path, keep)
             self.notes.append(f"{self.path}: cut {size - keep} bytes of an unfinished last line")
 
@@ -241,6 +241,16 @@ def _torn(line: bytes) -> bool:
 def _opens_like_ours(line: bytes) -> bool:
     head = line[: len(_OPENING)]
     return head == _OPENING[: len(head)]
+
+
+def _newer(torn: bytes) -> str:
+    """Why a torn line is not ours to cut: it names another format version in full. Else nothing."""
+    named = re.match(rb'\{"format":"([^"]*)"', torn)
+    return (
+        ""
+        if named is None or named[1] == FORMAT.encode()
+        else f"unknown format {named[1][:40].decode(errors='replace')!r}"
+    )
 
 
 def _open_for_reading(path: Path) -> BinaryIO:

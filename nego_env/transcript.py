@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -216,7 +217,17 @@ def _check(t: Transcript, where: str) -> None:
         raise TranscriptError(f"{where}: rewards: an episode that stopped by {t.stop.value!r} has {expected}")
     if t.rewards is not None and len(t.rewards) != n:
         raise TranscriptError(f"{where}: rewards has {len(t.rewards)} entries for {n} seats")
+    if t.rewards is not None and not all(_earned(r, t.settings.selfishness) for r in t.rewards):
+        raise TranscriptError(
+            f"{where}: rewards are {list(t.rewards)}, they lie in [0, 5] at selfishness 0 and are finite"
+        )
+    for i, v in enumerate(t.verdicts):
+        top = 1.0 if v.kind == "agreement" else CA_MAX
+        if not 0.0 <= v.value <= top:
+            raise TranscriptError(f"{where}: verdicts[{i}].value is {v.value}, {v.kind} lies in [0, {top:g}]")
     for i, u in enumerate(t.utterances):
+        if u.round < 1:
+            raise TranscriptError(f"{where}: utterances[{i}].round is {u.round}, it must be at least 1")
         if u.seat not in t.scenario.seat_ids:
             raise TranscriptError(f"{where}: utterances[{i}].seat: {u.seat!r} is no seat of {t.scenario.id!r}")
     if t.deal is not None:
@@ -224,6 +235,10 @@ def _check(t: Transcript, where: str) -> None:
             t.scenario.deal(t.deal)
         except ValueError as e:
             raise TranscriptError(f"{where}: deal: {e}") from None
+
+
+def _earned(reward: float, selfishness: float) -> bool:
+    return math.isfinite(reward) and (selfishness > 0 or 0.0 <= reward <= CA_MAX)
 
 
 def _states(t: Transcript) -> Iterator[State]:

@@ -13,6 +13,10 @@ from nego_env.rules import State, Utterance, finalizer
 from nego_env.scenario import Deal, Scenario, Stakes
 from nego_env.view import prompt
 
+NO_TABLE = "Nothing is on the table yet."
+SILENCE = "(silence)"
+"""What stands in the dialogue for an utterance without words."""
+
 
 def issues_text(scenario: Scenario) -> str:
     """What there is to settle: a line per issue, every option with its id. Empty on open dilemmas."""
@@ -46,7 +50,7 @@ def table_text(state: State, seat: int) -> str:
     if not scenario.issues:
         return ""
     if state.standing is None:
-        return "Nothing is on the table yet."
+        return NO_TABLE
     deal = state.standing.deal
     stakes = scenario.seats[seat].stakes
     assert stakes is not None
@@ -73,7 +77,7 @@ def worth_text(stakes: Stakes, deal: Deal) -> str:
 
 def line_text(scenario: Scenario, u: Utterance) -> str:
     """One utterance as a line of dialogue: `the harbour master (seat_0): ...`."""
-    said = u.text if u.text.strip() else "(silence)"
+    said = u.text if u.text.strip() else SILENCE
     return f"{scenario.seats[int(u.seat[5:])].name} ({u.seat}): {said}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from nego_env.view import View
 
 class Acting:
     """An object with `act`."""
+
+    argument = ""
 
     def act(self, view: View) -> str:
         return "[Propose: A2 B2]" if view.table is None else "[Accept]"
@@ -142,13 +145,38 @@ def test_an_agent_is_called_by_its_name_its_spec_or_its_python_name() -> None:
     assert isinstance(resolve_agent(function).agent, Agent)
 
 
-def test_agents_come_from_a_file(tmp_path: Path) -> None:
+def test_agents_come_from_a_file_that_runs_once(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text("times = []\ntimes.append(1)\ndef calm(view):\n    return str(len(times))\n")
-    for _ in range(2):
-        named = resolve_agent(f"{file}:calm")
-        assert named.name == f"{file}:calm"
-        assert play(bargain(), f"{file}:calm", max_rounds=1).utterances[0].text == "1", "the file runs once"
+    file.write_text("def calm(view):\n    return 'calm'\nlouder = calm\n")
+    calm, louder = (resolve_agent(f"{file}:{name}") for name in ("calm", "louder"))
+    assert (calm.name, louder.name) == (f"{file}:calm", f"{file}:louder")
+    assert isinstance(calm.agent, CallableAgent)
+    assert isinstance(louder.agent, CallableAgent)
+    assert calm.agent.function is louder.agent.function
+    assert play(bargain(), f"{file}:calm", max_rounds=1).utterances[0].text == "calm"
+
+
+def made(argument: str) -> Acting:
+    """What a registered name with an argument makes."""
+    agent = Acting()
+    agent.argument = argument
+    return agent
+
+
+def test_a_registered_name_wins_and_may_have_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = "nego_env.agents"
+    ours = {
+        "house": EntryPoint("house", f"{__name__}:Acting", group),
+        __name__: EntryPoint(__name__, f"{__name__}:made", group),
+    }
+    monkeypatch.setattr("nego_env.registry.entry_points", lambda wanted: ours if wanted == group else {})
+    house, argued = resolve_agent("house"), resolve_agent(f"{__name__}:Batched")
+    assert (house.name, argued.name) == ("house", f"{__name__}:Batched")
+    assert isinstance(house.agent, Acting)
+    assert isinstance(argued.agent, Acting), "not the module of that name"
+    assert argued.agent.argument == "Batched"
+    with pytest.raises(NotFoundError, match="did you mean 'house'"):
+        resolve_agent("hause")
 
 
 def test_a_file_that_cannot_be_used_says_where_and_why(tmp_path: Path) -> None:

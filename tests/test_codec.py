@@ -208,9 +208,9 @@ def test_features_worked_out() -> None:
     assert block(owner, "accepted", 3) == [0, 1, 0]
     assert block(owner, "present", 3) == [1, 1, 0]
     assert block(owner, "seat", 3) == [0, 1, 0]
-    # Stands, own, worth / 10, gain, round 3 of 7, may accept, may walk, completing, walk-away / 10, best / 10.
-    assert block(tenant, "scalars", 10) == [1, 1, 0.5, 0.75, round(3 / 7, 6), 0, 1, 0, 0.2, 0.6]
-    assert block(owner, "scalars", 10) == [1, 0, 0.2, 0, round(3 / 7, 6), 1, 1, 0, 0.2, 0.6]
+    # Round 3 of 7, may walk, completing, may accept, stands, own, worth / 10, gain, walk-away / 10, best / 10.
+    assert block(tenant, "scalars", 10) == [round(3 / 7, 6), 1, 0, 0, 1, 1, 0.5, 0.75, 0.2, 0.6]
+    assert block(owner, "scalars", 10) == [round(3 / 7, 6), 1, 0, 1, 1, 0, 0.2, 0, 0.2, 0.6]
     assert feature_size(shape) == len(tenant) == at["scalars"] + 10
 
 
@@ -224,6 +224,22 @@ def test_the_same_position_looks_the_same_from_every_seat() -> None:
         state = utter(state, words)
     seen = [coder.features(state, i)[at["accepted"] : at["accepted"] + 3].tolist() for i in range(3)]
     assert seen == [[1, 1, 0], [1, 0, 1], [0, 1, 1]]
+    state = utter(state, "[Walk]")
+    seen = [coder.features(state, i)[at["walked"] : at["walked"] + 3].tolist() for i in range(3)]
+    assert seen == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+
+
+def test_a_ruinous_deal_stays_within_the_space() -> None:
+    # Best 6, walk-away 5, and A1 B2 is worth 0 to the tenant: a gain of -5.
+    plain = bargain()
+    first, second = plain.seats
+    assert first.stakes is not None
+    scenario = replace(plain, seats=(replace(first, stakes=replace(first.stakes, walk_away=5.0)), second))
+    shape = shape_of(scenario)
+    coder = SeatCoder(scenario, shape, ActTable(shape))
+    state = utter(begin(scenario), "[Propose: A1 B2]")
+    assert coder.features(state, 0).min() == -1.0
+    assert np.abs(coder.features(state, 0)).max() <= 1.0
 
 
 # ---------------------------------------------------------------- what a seat must not learn

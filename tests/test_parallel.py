@@ -133,8 +133,8 @@ def test_the_finalizer_writes_while_the_others_wait() -> None:
     p = parallel_env(council(finalizer=2), codecs="text", completion="write")
     p.reset(seed=0)
     for words in ("[Propose: X2]", "[Accept]", "[Accept]"):
-        seen, *_ = p.step(dict.fromkeys(p.agents, words))
-    assert [int(seen[a]["your_turn"][0]) for a in p.agents] == [0, 0, 1]
+        seen, _, _, _, infos = p.step(dict.fromkeys(p.agents, words))
+    assert [infos[a]["your_turn"] for a in p.agents] == [0, 0, 1]
     assert seen["seat_2"]["personas"] != seen["seat_0"]["personas"] == ""
     _, rewards, *_ = p.step(dict.fromkeys(p.agents, "Then the east road it is. [Agreed: X2]"))
     assert set(rewards.values()) == {5.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from nego_env.moves import Act, Move
 from nego_env.packs import LooseScenarios
 from nego_env.rules import StopReason
 from nego_env.session import INFO_KEYS, TEXT_KEYS
+from nego_env.wording import dialogue_text
 
 NOT_A_BOX = "space for each agent probably should be gymnasium.spaces.box or gymnasium.spaces.discrete"
 DICT_OBSERVATION = {f"Observation {NOT_A_BOX}", "Observation is not a NumPy array"}
@@ -80,8 +82,8 @@ def test_every_seat_observes_inside_its_space_in_every_phase(match: Match) -> No
 def test_observation_keys() -> None:
     mixed, talk = env(bargain(), codecs=("act", "text")), env(dilemma())
     assert set(mixed.observation_space("seat_0").spaces) == {"observation", "action_mask"}
-    assert set(mixed.observation_space("seat_1").spaces) == {"observation", "legal_acts", "your_turn", *TEXT_KEYS}
-    assert set(talk.observation_space("seat_0").spaces) == {"your_turn", *TEXT_KEYS}
+    assert set(mixed.observation_space("seat_1").spaces) == {"observation", "legal_acts", *TEXT_KEYS}
+    assert set(talk.observation_space("seat_0").spaces) == set(TEXT_KEYS)
     assert TEXT_KEYS == (
         "task", "issues", "persona", "stakes", "rules", "dialogue", "table", "published", "notice", "personas",
     )  # fmt: skip
@@ -94,14 +96,14 @@ def test_infos_tell_the_course_of_a_match() -> None:
     for words in ("[Propose: A2 B2]", "[Accept", "hm", "[Accept]", "All of it. [Agreed: A2 B2]"):
         e.step(words)
         told.append(dict(e.infos["seat_1"]))
-    assert INFO_KEYS == ("round", "phase", "agreed", "score", "unscored", "malformed")
+    assert INFO_KEYS == ("round", "phase", "agreed", "score", "unscored", "malformed", "your_turn")
     assert [tuple(i.values()) for i in told] == [
-        (1, 0, 0, -1.0, 0, 0),
-        (1, 0, 0, -1.0, 0, 0),
-        (2, 0, 0, -1.0, 0, 1),
-        (2, 0, 0, -1.0, 0, 1),
-        (2, 1, 1, -1.0, 0, 0),
-        (2, 2, 1, 5.0, 0, 0),
+        (1, 0, 0, -1.0, 0, 0, 0),
+        (1, 0, 0, -1.0, 0, 0, 1),
+        (2, 0, 0, -1.0, 0, 1, 0),
+        (2, 0, 0, -1.0, 0, 1, 1),
+        (2, 1, 1, -1.0, 0, 0, 0),
+        (2, 2, 1, 5.0, 0, 0, 0),
     ]
     assert all(tuple(i) == INFO_KEYS for i in told)
 
@@ -112,7 +114,7 @@ def test_text_observation_has_what_the_seat_may_read_and_when() -> None:
     first = e.observe("seat_0")
     assert first["persona"] == "Keep the tap for the seedlings."
     assert first["stakes"] == "A1 0 A2 4 A3 2 B1 2 B2 0 B3 1\nWithout a deal you have 2."
-    assert (first["dialogue"], first["table"], first["your_turn"][0]) == ("", "Nothing is on the table yet.", 1)
+    assert (first["dialogue"], first["table"]) == ("", "Nothing is on the table yet.")
     for words in ("one [Propose: A2 B2]", "two [Reveal: A]", "three [Propose: A9]"):
         e.step(words)
     seen = e.observe("seat_0")
@@ -496,3 +498,31 @@ def test_views_of_the_face_are_those_an_agent_object_gets() -> None:
     mine = e.unwrapped.view()
     assert (mine.seat, mine.table.deal, mine.table.worth) == ("seat_1", ("X2",), 3.0)
     assert any_action(e, "seat_1", np.random.default_rng(0)) is not None
+
+
+@pytest.mark.parametrize("memory", [None, 1, 2])
+def test_the_dialogue_is_every_line_of_the_memory_window_whole(memory: int | None) -> None:
+    e = env(bargain(), memory=memory)
+    e.reset(seed=0)
+    said = ["first\nand more", "", "  ", "\nthen [Ask: A]", "五", "last"]
+    for i, words in enumerate(said):
+        window = e.unwrapped.session.view(0).utterances
+        lines = e.unwrapped.session.dialogue_lines
+        assert len(lines) == i
+        assert (
+            e.observe("seat_0")["dialogue"] == dialogue_text(bargain(), window) == "\n".join(lines[i - len(window) :])
+        )
+        e.step(words)
+
+
+def test_what_was_observed_stays_as_it_was() -> None:
+    e = env(bargain())
+    e.reset(seed=0)
+    seen, infos = e.observe("seat_0"), e.infos
+    first, told = copy.deepcopy(seen), copy.deepcopy(infos)
+    e.step("[Propose: A2 B2]")
+    e.step("no [Accept] yet")
+    assert infos == told
+    np.testing.assert_equal(seen, first)
+    e.observe("seat_0")["legal_acts"][:] = 0
+    assert e.observe("seat_0")["legal_acts"].any(), "what a reader does to its copy touches nobody"

@@ -71,7 +71,7 @@ def test_the_fields_of_a_view() -> None:
 
 
 def test_the_keys_of_observations_and_infos() -> None:
-    assert INFO_KEYS == ("round", "phase", "agreed", "score", "unscored", "malformed")
+    assert INFO_KEYS == ("round", "phase", "agreed", "score", "unscored", "malformed", "your_turn")
     assert TEXT_KEYS == (
         "task", "issues", "persona", "stakes", "rules", "dialogue", "table", "published", "notice", "personas",
     )  # fmt: skip

@@ -178,9 +178,7 @@ def test_another_run_is_not_mixed_into_the_file(program: Program, tmp_path: Path
     out = tmp_path / "run.jsonl"
     finish(program.start(out, 3))
     before = out.read_bytes()
-    for flags in (("--seed", "1"), ("--memory", "1"), ("--selfishness", "0.5")):
-        said = finish(program.start(out, 3, *flags), 2)
-        assert "holds another run" in said
+    assert "holds another run" in finish(program.start(out, 3, "--seed", "1"), 2)
     assert out.read_bytes() == before
     finish(program.start(out, 5))
     assert out.read_bytes().startswith(before), "more episodes of the same run are added"

@@ -106,6 +106,18 @@ def test_awaited_agents_are_asked_side_by_side() -> None:
     assert most == 20
 
 
+def test_batches_stay_full_while_episodes_of_other_lengths_come_and_go() -> None:
+    class Uneven(Batched):
+        def act_batch(self, views: list[View]) -> Any:
+            self.sizes.append(len(views))
+            return ["hm" if v.round == 1 and not chosen(v.episode) else agreeable(v) for v in views]
+
+    agent = Uneven()
+    play(bargain(), agent, episodes=100, in_flight=20)
+    assert agent.sizes[:8] == [20] * 8
+    assert agent.sizes == sorted(agent.sizes, reverse=True), "they shrink only when nothing is left to begin"
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_batch_that_fails_is_asked_again_view_by_view(asynchronous: bool, caplog: pytest.LogCaptureFixture) -> None:
     class Touchy(Batched):
@@ -391,7 +403,7 @@ def test_an_agent_that_is_not_spawned_is_not_closed() -> None:
             raise AssertionError("an agent with act_batch is not spawned")
 
     agent = Shared()
-    play(bargain(), [agent, SharedBatch()], episodes=3)
+    assert all(t.scored for t in play(bargain(), [agent, SharedBatch()], episodes=3))
     assert agent.closed == 0
 
 

@@ -21,9 +21,11 @@ from support import bargain, council, dilemma, quorum, single_line, structured
 
 from nego_env.errors import NegoError, ScenarioError
 from nego_env.scenario import (
+    KEPT,
     MAX_DEALS,
     Acceptance,
     Issue,
+    Kept,
     Option,
     Protocol,
     Scenario,
@@ -307,3 +309,16 @@ def test_what_one_seat_may_know_is_no_scenario_file() -> None:
 def test_scenarios_stay_the_same_when_an_environment_is_copied() -> None:
     s = council()
     assert copy.deepcopy(s) is s
+
+
+def test_what_is_kept_of_a_scenario_is_bounded_and_says_the_same() -> None:
+    scenario = bargain()
+    spelt = [(f"{a}2", f"{b}3") for a in "Aa" for b in "Bb"]
+    assert {scenario.deal(ids) for ids in spelt} == {(1, 2)}
+    kept: Kept[int, str] = Kept()
+    for i in range(3 * KEPT):
+        assert kept.keep(i, str(i)) == str(i) == kept[i]
+        assert len(kept) <= KEPT
+    for _ in range(2):  # a refusal is not kept as anything else
+        with pytest.raises(ScenarioError, match="no option 'A9'"):
+            scenario.deal(("A9", "B1"))

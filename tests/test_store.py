@@ -217,15 +217,6 @@ def test_another_run_further_down_is_refused_too(path: Path) -> None:
     refuses(path, r"run\.jsonl:2: holds another run")
 
 
-def test_a_file_that_exists_is_refused_where_a_fresh_one_is_wanted(path: Path) -> None:
-    body = written(path, episode(0))
-    with pytest.raises(TranscriptError, match=r"run\.jsonl: exists already; give another --out"):
-        TranscriptWriter(path, fresh_only=True)
-    assert path.read_bytes() == body
-    path.write_bytes(b"")
-    TranscriptWriter(path, fresh_only=True).close()
-
-
 @pytest.mark.parametrize("newline", [b"\n", b""], ids=["with newline", "without"])
 def test_a_newer_version_is_refused_by_readers_and_writers_and_left_untouched(path: Path, newline: bytes) -> None:
     path.write_bytes(episode(0).encode().replace(b"nego/1", b"nego/2") + newline)
@@ -369,3 +360,11 @@ def test_a_full_disk_is_one_clear_error_and_leaves_no_half_line(path: Path) -> N
         with pytest.raises(TranscriptError, match="No space left on device; episodes before this one are kept"):
             writer.write(t)
     assert path.read_bytes() == before
+
+
+def test_a_torn_line_of_another_version_is_left_as_it_is(path: Path) -> None:
+    body = b'{"format":"nego/2","id":"abc", "scena'
+    path.write_bytes(body)
+    with pytest.raises(TranscriptError, match=r"unknown format 'nego/2'; it is left as it is"):
+        TranscriptWriter(path)
+    assert path.read_bytes() == body

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nego_env.summary import Summary
     from nego_env.transcript import Transcript
 
-DILEMMA = "theatre-10a8620f9740"
+DILEMMA = "theatre-2d764a7cd1b4"
 """A held-out dilemma that reads well, and on which the pair passes by the best deal."""
 PAIR = ("revealer", "logroller")
 """One lays its cards on the table, the other trades what it can spare."""

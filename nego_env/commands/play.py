@@ -29,7 +29,7 @@ class Play:
   nego play --scenario path/to/game_folder --agents revealer boulware
 """
 
-    scenario: str = "theatre-10a8620f9740"
+    scenario: str = "theatre-2d764a7cd1b4"
     """A scenario id, a pack (every scenario in order), or a path: .toml, .jsonl, pack or a folder an importer knows."""
     agents: tuple[str, ...] = ("boulware", "conceder")
     """One per seat: a name (`nego agents` lists them), my_file.py:name or module:name. Fewer are dealt round the table."""

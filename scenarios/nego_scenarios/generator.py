@@ -265,6 +265,8 @@ def _draw_numbers(d: _Draws, cast: _Cast, level: Level, no_zopa: bool) -> _Numbe
 
 def _draw_once(d: _Draws, cast: _Cast, level: Level) -> _Numbers:
     totals = [d.between(*BEST) for _ in cast.roles]
+    while len(set(totals)) == 1:  # with equal best totals the biggest sum would be fair by construction
+        totals[-1] = d.between(*BEST)
     weights = [_apportion(t, w) for t, w in zip(totals, _priorities(d, cast, level), strict=True)]
     curves = [_issue_curves(d, issue, kind, cast.roles) for issue, kind in zip(cast.issues, cast.kinds, strict=True)]
     scores = [
