@@ -17,12 +17,8 @@ The engine uses `act_batch`, else `aact`, else `act`.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
@@ -151,7 +147,7 @@ def _made(factory: Any, argument: str, spec: str) -> Any:
 
 def _load(spec: str) -> Any:
     """`name`, `name:argument`, `file.py:name` or `module:name`. A registered name wins over a module of that name."""
-    from nego_env.registry import entry_points, load_entry_point
+    from nego_env.registry import entry_points, load_entry_point, load_python
 
     head, colon, tail = spec.partition(":")
     registered = entry_points("nego_env.agents")
@@ -163,55 +159,4 @@ def _load(spec: str) -> Any:
     if not colon:
         hint = "your own: my_file.py:my_agent or package.module:name"
         raise unknown_name("agent", spec, registered, hint=hint)
-    file, _, name = spec.rpartition(":")
-    if not file or not name:
-        raise NotFoundError(f"agent {spec!r}: expected my_file.py:NAME or package.module:NAME")
-    if ".py:" in file:
-        raise AgentError(f"agent {spec!r}: an agent from a file takes no argument; give it one in the file")
-    module = _module_from_file(Path(file), spec) if file.endswith(".py") else _module(file, spec)
-    if not hasattr(module, name):
-        public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise unknown_name(f"agent in {file}", name, public)
-    return getattr(module, name)
-
-
-def _module(name: str, spec: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as e:
-        if e.name and (name == e.name or name.startswith(e.name + ".")):
-            raise NotFoundError(f"agent {spec!r}: no module {name!r} (a file needs its .py: {name}.py:NAME)") from None
-        raise AgentError(f"agent {spec!r}: importing {name!r} failed: {e}") from None
-    except (Exception, SystemExit) as e:
-        raise AgentError(f"agent {spec!r}: importing {name!r} failed: {type(e).__name__}: {e}") from None
-
-
-def _module_from_file(path: Path, spec: str) -> Any:
-    if not path.is_file():
-        raise NotFoundError(f"agent {spec!r}: no file {path}")
-    name = f"nego_agent_file_{path.stem}_{abs(hash(str(path.resolve())))}"
-    if name in sys.modules:
-        return sys.modules[name]
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    assert module_spec is not None  # a .py file always has a spec and a loader
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module
-    try:
-        module_spec.loader.exec_module(module)
-    except (Exception, SystemExit) as e:
-        del sys.modules[name]
-        line = _line_in(e, path)
-        raise AgentError(f"agent {spec!r}: {path}{line} does not run: {type(e).__name__}: {e}") from None
-    return module
-
-
-def _line_in(e: BaseException, path: Path) -> str:
-    if isinstance(e, SyntaxError) and e.lineno:
-        return f":{e.lineno}"
-    trace, line = e.__traceback__, ""
-    while trace is not None:
-        if Path(trace.tb_frame.f_code.co_filename).resolve() == path.resolve():
-            line = f":{trace.tb_lineno}"
-        trace = trace.tb_next
-    return line
+    return load_python(spec, "agent", AgentError)

@@ -84,7 +84,7 @@ class Parsed(NamedTuple):
 
 
 _TALK = Parsed(None, None)
-_FINAL = re.compile(r"\[([^\[\]]*)\][.!\s]*\Z")
+_FINAL = re.compile(r"\[([^\[\]]*)\][.!*_`\s]*\Z")  # the marks that close a sentence or its emphasis may follow
 _KEYWORD = re.compile(r"\s*(propose|accept|walk|ask|reveal|agree)\b\s*:?", re.IGNORECASE)
 _ANY_TAG = re.compile(r"\[\s*(?:propose|accept|walk|ask|reveal)\b", re.IGNORECASE)
 _AGREED = re.compile(r"\[\s*agreed\s*:([^\[\]]*)\]", re.IGNORECASE)

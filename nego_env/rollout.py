@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import platform
 import threading
@@ -210,10 +211,10 @@ class _Caller:
     async def _call(self, views: list[View]) -> list[Said]:
         def called() -> Any:
             replies = self.agent.act_batch(views)
-            return replies if asyncio.iscoroutine(replies) else list(replies)  # a generator does its work here
+            return replies if inspect.isawaitable(replies) else list(replies)  # a generator does its work here
 
         replies: Any = called() if self.timeout is None else await _on_daemon_thread(called, self.timeout)
-        if asyncio.iscoroutine(replies):
+        if inspect.isawaitable(replies):
             replies = list(await asyncio.wait_for(replies, self.timeout))
         if len(replies) != len(views):
             raise AgentError(f"act_batch returned {len(replies)} replies for {len(views)} views")

@@ -31,7 +31,18 @@ from msgspec.structs import replace
 
 from nego_env.accounting import CA_MAX, canonical, gain, passes
 from nego_env.errors import MoveError, SettingsError
-from nego_env.moves import MAX_CHARS, Act, Move, clean, clean_move, completion_words, parse, spoken, without_surrogates
+from nego_env.moves import (
+    MAX_CHARS,
+    Act,
+    Move,
+    agreed_deal,
+    clean,
+    clean_move,
+    completion_words,
+    parse,
+    spoken,
+    without_surrogates,
+)
 from nego_env.scenario import Deal, Scenario
 from nego_env.verdict import Case, Verdict
 
@@ -467,7 +478,8 @@ def _rewards(state: State, verdict: Verdict) -> tuple[float, ...]:
     s, scenario = state.settings.selfishness, state.scenario
     if s == 0.0 or not scenario.issues:
         return (canonical(verdict.value),) * scenario.n
-    if not state.standing or verdict.deal != scenario.ids(state.standing.deal):
+    stated, _ = agreed_deal(state.completion or "", scenario)
+    if not state.standing or stated != state.standing.deal:
         return (canonical((1 - s) * verdict.value),) * scenario.n
     stakes = [seat.stakes for seat in scenario.seats]
     return tuple(
@@ -477,6 +489,8 @@ def _rewards(state: State, verdict: Verdict) -> tuple[float, ...]:
 
 def fail(state: State, reason: StopReason, error: str) -> State:
     """The episode cut short by something outside the game: no reward, and `error` says in one line what happened."""
+    if state.stop is not None:
+        raise MoveError(f"the episode is over ({state.stop.value}): it cannot fail any more")
     if reason.scored:
         raise MoveError(f"{reason.value!r} is an outcome of the game, not an infrastructure failure")
     told = without_surrogates(" ".join(error.split())[:500])

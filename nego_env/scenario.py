@@ -169,7 +169,9 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     def __post_init__(self) -> None:
         _check(self)
-        if self.protocol == _DEFAULT_PROTOCOL:  # equal scenarios must have equal bytes, or their episodes have other ids
+        if (
+            self.protocol == _DEFAULT_PROTOCOL
+        ):  # equal scenarios must have equal bytes, or their episodes have other ids
             force_setattr(self, "protocol", _DEFAULT_PROTOCOL)
 
     def __reduce__(self) -> Any:

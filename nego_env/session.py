@@ -6,11 +6,12 @@ Everything that decides what happens is in `nego_env.rules`.
 
 from __future__ import annotations
 
+import inspect
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, cast, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,7 +22,7 @@ from nego_env.errors import JudgeError, MoveError, SettingsError
 from nego_env.judges import Judge
 from nego_env.moves import MAX_CHARS, Move
 from nego_env.packs import LooseScenarios, Shape, Suite, find
-from nego_env.registry import load_named
+from nego_env.registry import entry_points, load_named, load_python
 from nego_env.rules import (
     CodecName,
     Settings,
@@ -69,18 +70,23 @@ the judge's score (-1 until it is in); unscored (1 after an infrastructure failu
 did not count); your_turn (1 when the seat speaks next)."""
 _FIRST_INFO: Info = dict.fromkeys(INFO_KEYS, 0) | {"score": -1.0}
 PHASES = {"dialogue": 0, "completion": 1, "over": 2}
-MAX_STATIC = 1_000_000
+MAX_STATIC = 10**9
 CACHED_SCENARIOS = 256
 
 
 def resolve_judge(judge: str | Judge | None, kind: Literal["structured", "open"]) -> Judge:
-    """A judge by registered name or as an object; None is `exact` on structured dilemmas and `heuristic` on open ones."""
+    """A judge by registered name, as `file.py:NAME` or `module:NAME`, or as an object; None is `exact` on structured
+    dilemmas and `heuristic` on open ones."""
     if judge is None:
         judge = "exact" if kind == "structured" else "heuristic"
     if isinstance(judge, str):
-        name, _, argument = judge.partition(":")
-        factory = load_named("nego_env.judges", "judge", name)
-        judge = factory(argument) if argument else factory()
+        name, colon, argument = judge.partition(":")
+        if colon and name not in entry_points("nego_env.judges"):
+            found: Any = load_python(judge, "judge", JudgeError)
+            judge = cast("Judge", found() if inspect.isclass(found) else found)
+        else:
+            factory = load_named("nego_env.judges", "judge", name, hint="your own: my_file.py:MyJudge")
+            judge = factory(argument) if argument else factory()
     if not callable(getattr(judge, "judge", None)) and not callable(getattr(judge, "ajudge", None)):
         raise JudgeError(f"a judge has a method judge(case), {type(judge).__name__} has none")
     if not isinstance(getattr(judge, "name", None), str):
@@ -313,7 +319,7 @@ class Session:
         before_it = f"{self.dialogue}\n" if self.dialogue else ""
         self._begins.append(len(before_it))
         text = said_now.text
-        self.dialogue = f"{before_it}{self._writer.speakers[seat]}{SILENCE if not text or text.isspace() else text}"
+        self.dialogue = f"{before_it}{self._writer.speakers[seat]}{_said(text)}"
         if said_now.notice is not None:
             self._faults[seat] = said_now.notice
         elif self._faults:
@@ -457,6 +463,13 @@ def _ending(state: State) -> Info:
         "score": -1.0 if final is None else final.value,
         "unscored": int(state.stop is not None and state.rewards is None),
     }
+
+
+def _said(text: str) -> str:
+    """As in `line_text`: silence in words, further lines indented."""
+    if not text or text.isspace():
+        return SILENCE
+    return text.replace("\n", "\n    ") if "\n" in text else text
 
 
 def as_suite(scenario: ScenarioLike) -> Suite:

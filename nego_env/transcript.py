@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from nego_env.accounting import CA_MAX, canonical, collective_agency, gain, passes, reaches, score
 from nego_env.errors import MoveError, SettingsError, TranscriptError
+from nego_env.moves import agreed_deal
 from nego_env.rules import (
     Header,
     Settings,
@@ -109,7 +110,8 @@ class Transcript(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=T
         return _states(self)
 
     def messages(self, seat: str | int) -> list[dict[str, str]]:
-        """The episode as one seat saw it, as chat messages: a system message, then user and assistant in turn."""
+        """The episode as one seat heard it, whole whatever its memory window, as chat messages: a system message, then user
+        and assistant in turn."""
         from nego_env.messages import chat  # the renderer needs views, which need the rules
 
         return chat(self, seat)
@@ -206,6 +208,8 @@ def _check(t: Transcript, where: str) -> None:
         check_settings(t.scenario, t.settings)
     except SettingsError as e:
         raise TranscriptError(f"{where}: settings: {e}") from None
+    if not re.fullmatch(r"[0-9A-Za-z._-]{1,64}", t.id):
+        raise TranscriptError(f"{where}: id is {t.id[:80]!r}, it must be 1 to 64 letters, digits, '.', '_' or '-'")
     n = t.scenario.n
     for field, value in (("index", t.index), ("attempt", t.attempt), ("seed", t.seed)):
         if value < 0:
@@ -219,7 +223,7 @@ def _check(t: Transcript, where: str) -> None:
         raise TranscriptError(f"{where}: rewards has {len(t.rewards)} entries for {n} seats")
     if t.rewards is not None and not all(_earned(r, t.settings.selfishness) for r in t.rewards):
         raise TranscriptError(
-            f"{where}: rewards are {list(t.rewards)}, they lie in [0, 5] at selfishness 0 and are finite"
+            f"{where}: rewards are {list(t.rewards)}, they are at most 5, and at selfishness 0 at least 0"
         )
     for i, v in enumerate(t.verdicts):
         top = 1.0 if v.kind == "agreement" else CA_MAX
@@ -238,7 +242,7 @@ def _check(t: Transcript, where: str) -> None:
 
 
 def _earned(reward: float, selfishness: float) -> bool:
-    return math.isfinite(reward) and (selfishness > 0 or 0.0 <= reward <= CA_MAX)
+    return reward <= CA_MAX and (reward >= 0.0 or (selfishness > 0 and math.isfinite(reward)))
 
 
 def _states(t: Transcript) -> Iterator[State]:
@@ -305,7 +309,7 @@ def _outcome(t: Transcript) -> Outcome:
     if t.scored and agreed and t.deal is not None:
         deal = s.deal(t.deal)
         stakes = [seat.stakes for seat in s.seats if seat.stakes is not None]
-        if final is not None and final.deal == t.deal and not s.no_zopa:
+        if agreed_deal(t.completion or "", s)[0] == deal and not s.no_zopa:
             ca = collective_agency(s, deal)
         raw = [score(x, deal) for x in stakes]
         met = [reaches(x, deal) for x in stakes]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nego_env.accounting import canonical, gain, score
-from nego_env.rules import State, Utterance, finalizer
+from nego_env.rules import State, Utterance
 from nego_env.scenario import Deal, Scenario, Stakes
 from nego_env.view import prompt
 
@@ -76,8 +76,9 @@ def worth_text(stakes: Stakes, deal: Deal) -> str:
 
 
 def line_text(scenario: Scenario, u: Utterance) -> str:
-    """One utterance as a line of dialogue: `the harbour master (seat_0): ...`."""
-    said = u.text if u.text.strip() else SILENCE
+    """One utterance as a line of dialogue: `the harbour master (seat_0): ...`. Further lines of it are indented, so that
+    nobody can put words into another's mouth by starting a line with a name."""
+    said = u.text.replace("\n", "\n    ") if u.text.strip() else SILENCE
     return f"{scenario.seats[int(u.seat[5:])].name} ({u.seat}): {said}"
 
 
@@ -111,8 +112,3 @@ def completion_request(state: State) -> str:
         example = " ".join(i.options[0].id for i in state.scenario.issues)
         return prompt("completion_structured").replace("{deal}", example)
     return prompt("completion_structured").replace("{deal}", " ".join(deal))
-
-
-def finalizer_name(state: State) -> str:
-    """Who writes the completion."""
-    return state.scenario.seats[finalizer(state)].name

@@ -258,3 +258,43 @@ def test_what_is_wrong_with_the_call_is_raised_at_once() -> None:
     for options, message in wrong:
         with pytest.raises(NegoError, match=message):
             play(bargain(), agreeable, **options)
+
+
+class NoWeights:
+    """An agent that cannot be made here."""
+
+    def __init__(self) -> None:
+        raise ValueError("cannot load my weights")
+
+
+def test_a_class_that_cannot_be_made_is_one_clear_error() -> None:
+    with pytest.raises(AgentError, match="making it failed: ValueError: cannot load my weights"):
+        resolve_agent(NoWeights)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("agents.py", r"which one in the file\? agents\.py:NAME"),
+        ("agents.py:", r"expected my_file\.py:NAME"),
+        (":name", r"expected my_file\.py:NAME"),
+        ("agents.py:A:3", "takes no argument"),
+    ],
+)
+def test_a_name_that_is_half_said_is_told_what_is_missing(spec: str, told: str) -> None:
+    with pytest.raises(NegoError, match=told):
+        resolve_agent(spec)
+
+
+def test_a_judge_can_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "judge.py").write_text(
+        "from nego_env.verdict import Verdict\n"
+        "class Three:\n    name = 'three'\n"
+        "    def judge(self, case): return Verdict('score', self.name, 3.0, label='three')\n"
+    )
+    t = play(bargain(), agreeable, judge=f"{tmp_path}/judge.py:Three")
+    assert (t.settings.judge, t.rewards) == ("three", (3.0, 3.0))
+    with pytest.raises(NotFoundError, match="unknown judge"):
+        play(bargain(), agreeable, judge="thre")
+    with pytest.raises(NegoError, match=r"no file .*nowhere\.py"):
+        play(bargain(), agreeable, judge=f"{tmp_path}/nowhere.py:Three")

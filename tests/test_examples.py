@@ -31,3 +31,10 @@ def test_there_is_an_example_for_each_promise() -> None:
         "06_own_scenario",
         "07_transcripts_to_table",
     ]
+
+
+@pytest.mark.parametrize("stem", ["01_hello", "02_your_own_agent", "05_imported_game", "06_own_scenario"])
+def test_what_a_newcomer_runs_first_settles_something(stem: str) -> None:
+    example = next(e for e in EXAMPLES if e.stem == stem)
+    said = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=120, check=True)
+    assert "stop: agreement, CA " in said.stdout

@@ -87,7 +87,6 @@ FAULTS = [
     ('"[Propose: A2 B1]" is what you wrote', MISPLACED),
     ("[Accept]?", MISPLACED),
     ("[Accept]]", MISPLACED),
-    ("**[Accept]**", MISPLACED),
     ("[Accept] [1]", MISPLACED),
     ("[Accept", MISPLACED),
     ("[Propose: A2 B1] " + "x" * 5000, MISPLACED),
@@ -302,3 +301,8 @@ def test_cutting_never_loses_the_act_of_a_move(s: Scenario, data: st.DataObject)
 def test_everything_hypothesis_says_elsewhere_is_something_a_seat_can_say(said: str | Move) -> None:
     text = said if isinstance(said, str) else spoken(said, quorum()).text
     parse(text, quorum())
+
+
+@pytest.mark.parametrize("text", ["**[Accept]**", "So be it: _[accept]_.", "`[Accept]`", "[Accept]!"])
+def test_the_marks_that_close_a_sentence_or_its_emphasis_may_follow_a_tag(text: str) -> None:
+    assert parse(text, bargain()) == (Act("accept"), None)

@@ -12,6 +12,7 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import sys
 import threading
 from collections import Counter
@@ -250,7 +251,7 @@ def test_an_agent_that_hangs_is_abandoned_with_its_thread(form: str) -> None:
 
     try:
         agent = Act() if form == "act" else Batch()
-        played = play(bargain(), [agreeable, agent], episodes=8, timeout=0.2, redraws=0)
+        played = play(bargain(), [agreeable, agent], episodes=16, timeout=0.2, redraws=0)
         assert_only_the_chosen_failed(played, StopReason.AGENT_TIMEOUT, "at seat_1: no answer within 0.2 s")
     finally:
         release.set()
@@ -274,7 +275,7 @@ def test_an_awaited_agent_that_hangs_is_cancelled(form: str) -> None:
             return [await answer(v) for v in views]
 
     agent: Any = answer if form == "aact" else AsyncBatch()
-    played = play(bargain(), [agreeable, agent], episodes=8, timeout=0.1, redraws=0)
+    played = play(bargain(), [agreeable, agent], episodes=16, timeout=0.1, redraws=0)
     assert_only_the_chosen_failed(played, StopReason.AGENT_TIMEOUT, "no answer within 0.1 s")
     assert set(cancelled) == {t.id for t in played if not t.scored}
 
@@ -628,3 +629,60 @@ async def test_memory_stays_flat_while_episodes_stream_to_disk(tmp_path: Path) -
                 held.append(resident())
     assert blocks[1] - blocks[0] < 4_000, "8,000 episodes left less than half an object each behind"
     assert held[1] - held[0] < 4_000_000, "their lines alone are 10 MB"
+
+
+def leaves_the_process(view: View) -> str:
+    """Ends its episode by ending the process, if it could."""
+    sys.exit(3)
+
+
+class LeavesTheProcess:
+    """The same while being made ready."""
+
+    def spawn(self, seat: str, scenario: object) -> LeavesTheProcess:
+        sys.exit(3)
+
+    def act(self, view: View) -> str:
+        raise AssertionError("it was never ready")
+
+
+@pytest.mark.parametrize("agent", [leaves_the_process, LeavesTheProcess()])
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_an_agent_that_exits_costs_its_own_episode_only(agent: Any, timeout: float | None) -> None:
+    played = play(bargain(), [agreeable, agent], episodes=3, redraws=0, timeout=timeout)
+    assert [t.stop for t in played] == [StopReason.AGENT_ERROR] * 3
+    assert all("SystemExit: 3 (test_rollout.py:" in str(t.error) for t in played)
+
+
+def test_the_time_out_binds_a_batch_that_works_while_it_is_listed_and_an_agent_that_is_slow_to_be_ready() -> None:
+    release = threading.Event()
+
+    class Lazy:
+        def act_batch(self, views: list[View]) -> Iterator[str]:
+            for v in views:
+                release.wait(30)
+                yield agreeable(v)
+
+    class Slow:
+        def spawn(self, seat: str, scenario: object) -> Slow:
+            release.wait(30)
+            return self
+
+        def act(self, view: View) -> str:
+            return agreeable(view)
+
+    try:
+        for agent, told in ((Lazy(), "no answer within 0.2 s"), (Slow(), "not ready within 0.2 s")):
+            t = play(bargain(), [agreeable, agent], timeout=0.2, redraws=0)
+            assert t.stop is StopReason.AGENT_TIMEOUT
+            assert told in str(t.error)
+    finally:
+        release.set()
+
+
+def test_an_agent_error_says_where_it_comes_from_without_a_folder() -> None:
+    def wrong(view: View) -> str:
+        raise ValueError("no such word")
+
+    t = play(bargain(), [agreeable, wrong], redraws=0)
+    assert re.search(r"ValueError: no such word \(test_rollout\.py:\d+\)$", str(t.error))

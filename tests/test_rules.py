@@ -654,3 +654,16 @@ def test_the_exact_judge_sees_the_deal_that_was_agreed() -> None:
     assert (asked.kind, asked.deal, asked.lines[0]) == ("score", ("A2", "B2"), ("seat_0", BEST))
     assert asked.scenario.seats[1].persona == "Keep the shed for the tools."
     assert ExactJudge().judge(asked).value == 5.0
+
+
+def test_selfish_rewards_read_the_deal_from_the_completion_whoever_judges() -> None:
+    """A2 B1 is worth 6 and 0: gains 1 and -0.5. With s = 0.5 and a score of 3: 1.5 + 2.5 gain."""
+    state = say(begin(bargain(), selfishness=0.5), "[Propose: A2 B1]", "[Accept]")
+    ended = judged(state, Verdict("score", "somebody", 3.0, label="somebody's"))
+    assert ended.rewards == (4.0, 0.25)
+
+
+def test_an_episode_that_is_over_cannot_fail_any_more() -> None:
+    state = play_out(begin(bargain()), ["[Propose: A2 B2]", "[Accept]"])[-1]
+    with pytest.raises(MoveError, match="over"):
+        fail(state, StopReason.INTERRUPTED, "too late")

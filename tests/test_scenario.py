@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -322,3 +323,22 @@ def test_what_is_kept_of_a_scenario_is_bounded_and_says_the_same() -> None:
     for _ in range(2):  # a refusal is not kept as anything else
         with pytest.raises(ScenarioError, match="no option 'A9'"):
             scenario.deal(("A9", "B1"))
+
+
+@pytest.mark.parametrize("made", [bargain, council, quorum, dilemma])
+def test_equal_scenarios_have_one_hash_however_they_came_about(made: Callable[..., Scenario]) -> None:
+    s = made()
+    others = [
+        pickle.loads(pickle.dumps(s)),
+        decode_scenario(encode_scenario(s), "here"),
+        replace(s, protocol=replace(s.protocol, acceptance=replace(s.protocol.acceptance))),
+    ]
+    assert others == [s] * 3
+    assert {o.content_hash for o in others} == {s.content_hash}
+    redacted = s.for_seat(1)
+    assert pickle.loads(pickle.dumps(redacted)) == redacted
+
+
+def test_a_scenario_that_no_file_can_hold_is_a_clear_error() -> None:
+    with pytest.raises(ScenarioError, match="lone surrogate"):
+        replace(bargain(), task="half a \ud83d character?").content_hash  # noqa: B018  # asking for it is the test

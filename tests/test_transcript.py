@@ -346,3 +346,22 @@ def test_an_act_is_kept_beside_its_words() -> None:
     line = golden_structured().utterances[2]
     assert line.text == "I propose always and half. [Propose: A2 B3]"
     assert line.act == Act("propose", deal=("A2", "B3"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"rewards": (99.0, 1.0)}, "rewards are"),
+        ({"id": "../../etc"}, "id is"),
+        ({"utterances": 0}, r"utterances\[0\]\.round is -5"),
+        ({"verdicts": 77.0}, r"verdicts\[0\]\.value is 77"),
+    ],
+)
+def test_a_figure_out_of_its_range_is_refused_with_its_field(change: dict[str, Any], told: str) -> None:
+    t = golden_structured()
+    if "utterances" in change:
+        change = {"utterances": (replace(t.utterances[0], round=-5), *t.utterances[1:])}
+    if "verdicts" in change:
+        change = {"verdicts": (replace(t.verdicts[0], value=77.0),)}
+    with pytest.raises(TranscriptError, match=f"^run.jsonl:3: {told}"):
+        decode(replace(t, **change).encode(), "run.jsonl:3")
