@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -30,6 +31,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
+        try:
+            return _outcome(args)
+        finally:
+            sys.stdout.flush()  # here and not at exit, where a fault would be beyond telling
+    except BrokenPipeError:  # the reader of a pipe went away: nothing to tell, and nobody to tell it to
+        _drop_stdout()
+        return 0
+    except OSError as e:
+        if e.errno not in _NO_ROOM or e.filename is not None:
+            raise
+        _drop_stdout()
+        return _told(f"error: the output cannot be written: {e.strerror}", 1)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _drop_stdout() -> None:
+    """What is left in the buffer goes nowhere, so that the interpreter does not stumble over it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _outcome(args: list[str]) -> int:
+    """The exit code of a call; a mistake or an interruption is told in one line."""
+    try:
         return _dispatch(args)
     except Leave as e:
         return _told(str(e) or "left the table", 0)
@@ -37,9 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _told(f"error: {e}", 2)
     except KeyboardInterrupt:
         return _told("interrupted", 130)
-    except BrokenPipeError:  # the reader of a pipe went away: nothing to tell, and nobody to tell it to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _told(message: str, code: int) -> int:
@@ -69,7 +92,6 @@ def _dispatch(args: list[str]) -> int:
             raise unknown_name(f"command {name}", rest[0], group, hint=f"{name} --help tells more")
         command, name, rest = group[rest[0]], f"{name} {rest[0]}", rest[1:]
     code: int = _parsed(command, name, rest).run()
-    sys.stdout.flush()
     return code
 
 

@@ -12,6 +12,7 @@ scenarios without an index, and any folder an importer recognises. A frozen suit
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 from collections import OrderedDict
@@ -22,8 +23,8 @@ from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 
-from nego_env.errors import NotFoundError, ScenarioError, unknown_name
-from nego_env.registry import entry_points, load_entry_point, load_named
+from nego_env.errors import NegoError, NotFoundError, ScenarioError, unknown_name
+from nego_env.registry import entry_points, load_entry_point
 from nego_env.scenario import Scenario, decode_scenario, encode_scenario, read_toml
 
 PACK_FORMAT = "nego-pack/1"
@@ -326,9 +327,19 @@ def _some(suite: LooseScenarios, path: Path) -> LooseScenarios:
 
 
 def open_pack(name: str) -> Suite:
-    """A registered pack by name. Raises `NotFoundError` with the known ones."""
-    factory = load_named("nego_env.packs", "pack", name)
-    suite: Suite = factory()
+    """A registered pack by name. Raises `NotFoundError` with the known ones, or `ScenarioError` naming the entry point of
+    one that cannot be loaded, whatever it raised."""
+    known = entry_points("nego_env.packs")
+    if name not in known:
+        raise unknown_name("pack", name, known)
+    where = f"pack {name!r} ({known[name].value}) cannot be loaded"
+    try:
+        suite: object = load_entry_point(known[name])()
+    except (Exception, SystemExit) as e:
+        told = str(e) if isinstance(e, NegoError) else f"{type(e).__name__}: {e}"
+        raise ScenarioError(f"{where}: {' '.join(told.split())}") from e
+    if not isinstance(suite, Pack | LooseScenarios):
+        raise ScenarioError(f"{where}: it made {type(suite).__name__}, expected Pack or LooseScenarios")
     return suite
 
 
@@ -349,7 +360,8 @@ def open_suite(name_or_path: str | Path) -> Suite:
 def find(name_or_path: str | Path) -> Scenario | Suite:
     """A scenario by id or `pack/id`, a pack by name, or whatever is at a path (one scenario there counts as itself).
 
-    Raises `NotFoundError` with the closest known ids, or `ScenarioError` for a path that does not hold together.
+    Raises `NotFoundError` with the closest known ids, or `ScenarioError` for a pack or path that does not hold together.
+    An id is looked for in every pack that can be opened; the others are named only when it is in none.
     """
     name = str(name_or_path)
     if name in entry_points("nego_env.packs"):
@@ -360,8 +372,15 @@ def find(name_or_path: str | Path) -> Scenario | Suite:
     if os.path.exists(name) and _looks_like_path(name):
         suite = open_path(name)
         return next(iter(suite)) if len(suite) == 1 else suite
+    ids: list[str] = []
+    passed_over: list[str] = []
     for known in pack_names():
-        suite = open_pack(known)
+        try:
+            suite = open_pack(known)
+            ids += suite.ids()
+        except NegoError as e:
+            passed_over.append(str(e))
+            continue
         if name in suite:
             return suite.get(name)
     if os.path.exists(name):
@@ -369,8 +388,16 @@ def find(name_or_path: str | Path) -> Scenario | Suite:
         return next(iter(suite)) if len(suite) == 1 else suite
     if _looks_like_path(name):
         raise NotFoundError(f"no file or folder {name}")
-    ids = [*pack_names(), *(i for known in pack_names() for i in open_pack(known).ids())]
-    raise unknown_name("scenario", name, ids, hint="nego scenarios list shows them all")
+    raise _unknown_scenario(name, ids, passed_over)
+
+
+def _unknown_scenario(name: str, ids: list[str], passed_over: list[str]) -> NotFoundError:
+    """The closest ids; where none is close, the packs, because hundreds of ids would tell nobody anything."""
+    packs = pack_names()
+    close = difflib.get_close_matches(name, [*packs, *ids], n=3, cutoff=0.5)
+    told = f"did you mean {' or '.join(map(repr, close))}?" if close else f"packs: {', '.join(packs)}"
+    skipped = "".join(f"; passed over: {fault}" for fault in passed_over)
+    return NotFoundError(f"unknown scenario {name!r}; {told} (nego scenarios list shows what there is){skipped}")
 
 
 def _looks_like_path(name: str) -> bool:

@@ -10,6 +10,9 @@ from nego_env.safe_text import visible
 from nego_env.statistics import Interval, mean_interval
 from nego_env.transcript import Transcript
 
+MOST_ERRORS = 5
+"""As many distinct errors are printed."""
+
 
 class Summary:
     """Figures over episodes, added one at a time; holds numbers, not transcripts.
@@ -30,6 +33,8 @@ class Summary:
         self.passed: list[float] = []
         self.bonus: dict[str, list[float]] = {}
         self.stops: dict[str, int] = {}
+        self.errors: dict[str, int] = {}
+        """What went wrong in unscored episodes, and in how many of them."""
         self._has_rule = False
 
     def add(self, t: Transcript) -> None:
@@ -38,6 +43,8 @@ class Summary:
         self.episodes += 1
         self.stops[t.stop.value] = self.stops.get(t.stop.value, 0) + 1
         if not o.scored:
+            if t.error:
+                self.errors[t.error] = self.errors.get(t.error, 0) + 1
             return
         self.scored += 1
         self.agreement.append(float(o.agreed))
@@ -102,7 +109,7 @@ def row(t: Transcript) -> str:
 
 
 def print_summary(summary: Summary, *, title: str) -> None:
-    """A table for a person."""
+    """A table for a person; under it how episodes stopped, and the errors of those without a score, a line each."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -119,3 +126,14 @@ def print_summary(summary: Summary, *, title: str) -> None:
         console.print(table)
     stops = ", ".join(f"{count} {stop}" for stop, count in sorted(summary.stops.items()))
     console.print(Text(f"{summary.episodes} episode{'s' if summary.episodes != 1 else ''}: {stops}"))
+    for line in _error_lines(summary.errors):
+        console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _error_lines(errors: dict[str, int]) -> list[str]:
+    """The most frequent errors first, and how many more there are."""
+    ordered = sorted(errors.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"{count} x {visible(error, newlines=False)}" for error, count in ordered[:MOST_ERRORS]]
+    if len(ordered) > MOST_ERRORS:
+        lines.append(f"and {len(ordered) - MOST_ERRORS} other errors, each in its transcript")
+    return lines

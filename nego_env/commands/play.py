@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
+    from nego_env.packs import Suite
     from nego_env.rollout import Run
-    from nego_env.store import Progress, TranscriptWriter
+    from nego_env.store import TranscriptWriter
     from nego_env.transcript import Transcript
 
 
@@ -31,8 +32,9 @@ class Play:
 
     scenario: str = "theatre-2d764a7cd1b4"
     """A scenario id, a pack (every scenario in order), or a path: .toml, .jsonl, pack or a folder an importer knows."""
-    agents: tuple[str, ...] = ("boulware", "conceder")
-    """One per seat: a name (`nego agents` lists them), my_file.py:name or module:name. Fewer are dealt round the table."""
+    agents: tuple[str, ...] | None = None
+    """One per seat: a name (`nego agents` lists them), my_file.py:name or module:name. Fewer are dealt round the table.
+    Default: boulware conceder on structured dilemmas, mediator sycophant on open ones."""
     episodes: int | None = None
     """How many to play. Default: one of a scenario, one of each scenario of a pack."""
     seed: int = 0
@@ -61,13 +63,26 @@ class Play:
     """One JSON object per episode on stdout, nothing else."""
 
     def run(self) -> int:
-        """Plays; returns 0, or 1 when not one episode could be scored."""
-        from nego_env.rollout import Run
-        from nego_env.store import TranscriptWriter
+        """Plays; returns 0, 1 when not one episode could be scored, or 130 when it was interrupted."""
+        self._check()
+        with redirect_stdout(sys.stderr) if self.json else nullcontext():  # agents may print: stdout is for our lines
+            run = self._run()
+            episodes = len(run.ids) if self.episodes is None else self.episodes
+            out = self.out or _new_file(run)
+            try:
+                self._play(run, episodes, out)
+            except KeyboardInterrupt:
+                return _interrupted(out, episodes)
+        return self._report(run, out, episodes)
 
-        run = Run(
-            self.scenario,
-            list(self.agents),
+    def _run(self) -> Run:
+        from nego_env.rollout import Run
+        from nego_env.session import as_suite
+
+        suite = as_suite(self.scenario)
+        return Run(
+            suite,
+            list(_usual_agents(suite) if self.agents is None else self.agents),
             seed=self.seed,
             judge=self.judge,
             max_rounds=self.max_rounds,
@@ -76,34 +91,31 @@ class Play:
             completion=self.completion,
             complete=self.complete,
         )
-        episodes = len(run.ids) if self.episodes is None else self.episodes
-        self._check(episodes)
-        out = self.out or _new_file(run)
-        with TranscriptWriter(out, run.id) as writer:
-            for note in writer.notes:
-                print(f"nego: note: {note}", file=sys.stderr)
-            _announce(run, writer.done, episodes)
-            self._play(run, episodes, writer)
-        return self._report(run, out, episodes)
 
-    def _check(self, episodes: int) -> None:
-        """What the engine would refuse, refused before there is a file."""
+    def _check(self) -> None:
+        """What the engine would refuse, refused before there is a file and by the name of its flag."""
         from nego_env.errors import SettingsError
 
         for flag, value, least in (
-            ("episodes", episodes, 1),
+            ("episodes", self.episodes, 1),
+            ("seed", self.seed, 0),
+            ("max-rounds", self.max_rounds, 1),
+            ("memory", self.memory, 1),
             ("in-flight", self.in_flight, 1),
             ("redraws", self.redraws, 0),
         ):
-            if value < least:
+            if value is not None and value < least:
                 raise SettingsError(f"--{flag} is {value}, it must be at least {least}")
         if self.timeout is not None and not self.timeout > 0:
             raise SettingsError(f"--timeout is {self.timeout:g}, it must be above 0 (seconds)")
+        if not 0 <= self.selfishness <= 1:
+            raise SettingsError(f"--selfishness is {self.selfishness:g}, it must lie in [0, 1]")
 
-    def _play(self, run: Run, episodes: int, writer: TranscriptWriter) -> None:
+    def _play(self, run: Run, episodes: int, out: Path) -> None:
         from nego_env.rollout import rollout, run_blocking
+        from nego_env.store import TranscriptWriter
 
-        async def everything() -> None:
+        async def everything(writer: TranscriptWriter) -> None:
             done = sum(p.scored for i, p in writer.done.items() if i < episodes)
             with _progress(episodes, done, hidden=self.json or run.one_at_a_time) as advance:
                 async for _ in rollout(
@@ -116,7 +128,11 @@ class Play:
                 ):
                     advance()
 
-        run_blocking(everything())
+        with TranscriptWriter(out, run.id) as writer:
+            for note in writer.notes:
+                print(f"nego: note: {note}", file=sys.stderr)
+            _announce(run, writer, episodes)
+            run_blocking(everything(writer))
 
     def _report(self, run: Run, out: Path, episodes: int) -> int:
         from nego_env.store import read_final
@@ -143,6 +159,27 @@ class Play:
         return 0 if summary.scored or run.one_at_a_time else 1
 
 
+def _usual_agents(suite: Suite) -> tuple[str, ...]:
+    """Who plays where nobody is named; the first scenario decides."""
+    first = next(iter(suite.entries()), None)
+    return ("mediator", "sycophant") if first is not None and first.kind == "open" else ("boulware", "conceder")
+
+
+def _interrupted(out: Path, episodes: int) -> int:
+    """Tells what is kept, and under which name; returns the exit code."""
+    from nego_env.safe_text import visible
+    from nego_env.store import read_final
+
+    kept = read_final(out) if out.exists() and out.stat().st_size else []
+    scored = sum(t.scored for t in kept if t.index < episodes)
+    told = (
+        f"interrupted: {scored} of {episodes} episodes are scored and saved in {out}; "
+        f"the same command with --out {out} goes on"
+    )
+    print(f"nego: {visible(told, newlines=False)}", file=sys.stderr)
+    return 130
+
+
 def _new_file(run: Run) -> Path:
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")  # local time: a name for a person, not a record
     path = Path("runs") / f"{run.suite.name.replace(':', '-').replace('/', '-')}-{stamp}.jsonl"
@@ -153,17 +190,30 @@ def _new_file(run: Run) -> Path:
     return path
 
 
-def _announce(run: Run, done: dict[int, Progress], episodes: int) -> None:
+def _announce(run: Run, writer: TranscriptWriter, episodes: int) -> None:
     """On stderr: how seats were filled where that is not plain, and what a resumed file holds already."""
     scenario = run.scenario(0)
     if 1 < len(run.agents) < scenario.n:
         seats = ", ".join(f"seat_{i} {a.name}" for i, a in enumerate(run.seats(scenario)))
         print(f"nego: {len(run.agents)} agents for {scenario.n} seats, dealt round the table: {seats}", file=sys.stderr)
-    if done:
-        print(
-            f"nego: resuming: {len([i for i in done if i < episodes])} of {episodes} episodes are there",
-            file=sys.stderr,
-        )
+    if writer.done:
+        print(f"nego: {_resuming(writer, episodes)}", file=sys.stderr)
+
+
+def _resuming(writer: TranscriptWriter, episodes: int) -> str:
+    """How many episodes a file holds, and which of those without a score are played again."""
+    from nego_env.store import read_final
+
+    held = {i: p for i, p in writer.done.items() if i < episodes}
+    told = f"resuming {writer.path}: {sum(p.scored for p in held.values())} of {episodes} episodes are there"
+    if all(p.scored for p in held.values()):
+        return told
+    unscored = [t.stop.value == "interrupted" for t in read_final(writer.path) if t.index in held and not t.scored]
+    for what, count in (("was interrupted", sum(unscored)), ("failed", len(unscored) - sum(unscored))):
+        if count:
+            verb = what if count == 1 else what.replace("was", "were")
+            told += f", {count} that {verb} {'is' if count == 1 else 'are'} played again"
+    return told
 
 
 @contextmanager

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class List:
-    """List the scenarios of the packs that are installed, or of a pack or path."""
+    """List the packs that are installed, or the scenarios of a pack or path."""
 
     examples: ClassVar[str] = """
   nego scenarios list
@@ -29,7 +29,8 @@ class List:
 """
 
     packs: tuple[str, ...]
-    """Packs by name, or paths: a pack, a .toml or a folder of them, a .jsonl, a folder an importer knows. Default: all packs."""
+    """Packs by name, or paths: a pack, a .toml or a folder of them, a .jsonl, a folder an importer knows. Default: what packs
+    there are; with a filter or --json, the scenarios of all of them."""
     kind: Literal["structured", "open"] | None = None
     """Only this kind."""
     seats: int | None = None
@@ -41,19 +42,35 @@ class List:
 
     def run(self) -> int:
         """Prints entries as they are read; an indexed pack is listed without loading a scenario. Returns 0, or 1 for none."""
-        from nego_env.packs import open_suite, pack_names
-
+        suites = self._suites()
+        if not (self.packs or self.json or self.kind or self.seats is not None or self.tag is not None):
+            return _list_packs(suites)
         found = 0
-        for name in self.packs or pack_names():
-            suite = open_suite(name)
+        for name, suite in suites:
             if not self.json:
-                print(_shown(_heading(suite)))
+                print(_shown(_heading(name, suite)))
             for entry in filter(self._wanted, suite.entries()):
                 found += 1
-                print(_entry_json(suite.name, entry) if self.json else _clipped(_entry_line(entry)))
+                print(_entry_json(name, entry) if self.json else _clipped(_entry_line(entry)))
         if not found:
             print("nego: no scenario like that", file=sys.stderr)
         return 0 if found else 1
+
+    def _suites(self) -> Iterator[tuple[str, Suite]]:
+        """The suites asked for, by the name they go under. Of all that are installed, one that cannot be loaded costs a
+        note; of those that were named, an error."""
+        from nego_env.errors import ScenarioError
+        from nego_env.packs import open_pack, open_suite, pack_names
+
+        installed = pack_names()
+        for name in self.packs:
+            suite = open_suite(name)
+            yield name if name in installed else suite.name, suite
+        for name in () if self.packs else installed:
+            try:
+                yield name, open_pack(name)
+            except ScenarioError as e:
+                print(f"nego: note: {_shown(str(e))}", file=sys.stderr)
 
     def _wanted(self, entry: Entry) -> bool:
         return (
@@ -80,9 +97,38 @@ def _entry_line(entry: Entry) -> str:
     return _shown(f"  {entry.id:<26} {entry.seats} seats  {issues:<17} {', '.join(entry.tags)}")
 
 
-def _heading(suite: Suite) -> str:
+def _heading(name: str, suite: Suite) -> str:
     info = getattr(suite, "info", None)
-    return f"{suite.name} ({len(suite)}){f': {info.title}' if info is not None and info.title else ''}"
+    return f"{name} ({len(suite)}){f': {info.title}' if info is not None and info.title else ''}"
+
+
+def _list_packs(suites: Iterator[tuple[str, Suite]]) -> int:
+    """A line for each pack, and how to list one."""
+    rows = [(name, _kinds(suite), str(len(suite)), _about(name, suite)) for name, suite in suites]
+    if not rows:
+        print("nego: no packs are installed", file=sys.stderr)
+        return 1
+    table = [("pack", "kind", "scenarios", "what it is"), *rows]
+    name_width, kind_width, count_width = (max(len(row[i]) for row in table) for i in range(3))
+    for name, kind, count, about in table:
+        print(_clipped(_shown(f"{name:<{name_width}}  {kind:<{kind_width}}  {count:>{count_width}}  {about}")))
+    print(f"\nList the scenarios of one: nego scenarios list {_shown(rows[0][0])}")
+    return 0
+
+
+def _kinds(suite: Suite) -> str:
+    return " and ".join(sorted({entry.kind for entry in suite.entries()}))
+
+
+def _about(name: str, suite: Suite) -> str:
+    """The title of a registered pack or, where it has none, what its factory says of itself."""
+    from nego_env.registry import entry_points, load_entry_point
+
+    info = getattr(suite, "info", None)
+    if info is not None and info.title:
+        return str(info.title)
+    doc = (load_entry_point(entry_points("nego_env.packs")[name]).__doc__ or "").strip()
+    return doc.split("\n")[0]
 
 
 def _shown(text: str) -> str:
@@ -453,11 +499,23 @@ def _validated_tomls(files: list[Path]) -> tuple[str, list[str]]:
 
 
 def _validated_lines(path: Path) -> tuple[str, list[str]]:
+    if _holds_transcripts(path):
+        return "", [f"{path}: these are transcripts, not scenarios: nego replay {path}"]
     lines = list(_decoded_lines(path))
     faults = [line for line in lines if isinstance(line, str)]
     if not lines:
         faults.append(f"{path}: no scenarios in it")
     return _decode(len(lines)), faults
+
+
+def _holds_transcripts(path: Path) -> bool:
+    """The file opens as every transcript file does, whatever its version."""
+    opening = b'{"format":"nego/'
+    try:
+        with path.open("rb") as file:
+            return file.read(len(opening)) == opening
+    except OSError:
+        return False  # told by whoever reads the rest
 
 
 def _decoded_lines(path: Path) -> Iterator[tuple[Scenario, int, int] | str]:
