@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +63,10 @@ def nego(*args: str, stdin: str = "", **options: object) -> subprocess.Completed
         (["paly"], "unknown command 'paly'; did you mean 'play'"),
         (["zzzz"], "unknown command 'zzzz'; known: agents, demo, play, replay, scenarios"),
         (["play", "--scenario", "thesis-deadlin"], "unknown scenario 'thesis-deadlin'; did you mean 'thesis-deadline'"),
+        (
+            ["play", "--scenario", "zzzz"],
+            "unknown scenario 'zzzz'; packs: heldout, open, train (nego scenarios list shows",
+        ),
         (["play", "--scenario", "no/such.toml"], "no file or folder no/such.toml"),
         (["play", "--agents", "bulware"], "unknown agent 'bulware'; did you mean 'boulware'"),
         (["play", "--judge", "exakt"], "unknown judge 'exakt'; did you mean 'exact'"),
@@ -83,12 +89,12 @@ def test_unknown_names(args: list[str], told: str, capsys: Said) -> None:
         (["--episodes", "many"], "--episodes: expected INT, found 'many' (nego play --help tells more)"),
         (["--episodes"], "Missing value for argument '--episodes'"),
         (["--episdoes", "3"], "did you mean --episodes?"),
-        (["--seed", "-1"], "seed is -1, it must be at least 0"),
+        (["--seed", "-1"], "--seed is -1, it must be at least 0"),
         (["--seed", "1.5"], "invalid literal for int() with base 10: '1.5'"),
-        (["--max-rounds", "0"], "max_rounds is 0, it must be at least 1"),
-        (["--memory", "0"], "memory is 0, it must be at least 1 round"),
-        (["--selfishness", "1.5"], "selfishness is 1.5, it must lie in [0, 1]"),
-        (["--selfishness", "nan"], "selfishness is nan, it must lie in [0, 1]"),
+        (["--max-rounds", "0"], "--max-rounds is 0, it must be at least 1"),
+        (["--memory", "0"], "--memory is 0, it must be at least 1"),
+        (["--selfishness", "1.5"], "--selfishness is 1.5, it must lie in [0, 1]"),
+        (["--selfishness", "nan"], "--selfishness is nan, it must lie in [0, 1]"),
         (["--in-flight", "0"], "--in-flight is 0, it must be at least 1"),
         (["--redraws", "-1"], "--redraws is -1, it must be at least 0"),
         (["--timeout", "0"], "--timeout is 0, it must be above 0"),
@@ -254,7 +260,7 @@ def test_the_same_run_again_plays_nothing(capsys: Said) -> None:
     before = played("run.jsonl").read_bytes()
     capsys.readouterr()
     played("run.jsonl")
-    assert "resuming: 2 of 2 episodes are there" in capsys.readouterr().err
+    assert "nego: resuming run.jsonl: 2 of 2 episodes are there\n" in capsys.readouterr().err
     assert Path("run.jsonl").read_bytes() == before
 
 
@@ -382,6 +388,113 @@ def test_an_agent_that_fails_costs_its_own_episodes_only(capsys: Said) -> None:
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {r["stop"] for r in rows} == {"agent_error", "cap"}
     assert all(("not today" in (r["error"] or "")) == (r["stop"] == "agent_error") for r in rows)
+
+
+def test_why_agents_failed_is_told_most_frequent_first(capsys: Said) -> None:
+    Path("moody.py").write_text(
+        "n = 0\n"
+        "def mine(view):\n"
+        "    global n\n"
+        "    n += 1\n"
+        "    raise ValueError('often\x1b' if n <= 5 else f'once, {n}')\n"
+    )
+    args = ["play", "--scenario", ALLOTMENT, "--agents", "moody.py:mine", "--episodes", "11", "--redraws", "0"]
+    assert main(args) == 1
+    out = capsys.readouterr().out
+    first, *others = [line for line in out.splitlines() if " x " in line]
+    assert first == r"  5 x moody.py:mine at seat_0: ValueError: often\x1b (moody.py:5)"
+    assert len(others) == 4
+    assert all(line.startswith("  1 x moody.py:mine at seat_0: ValueError: once, ") for line in others)
+    assert "\n  and 2 other errors, each in its transcript\n" in out
+
+
+def test_what_an_agent_prints_does_not_get_between_lines_of_json(capsys: Said) -> None:
+    Path("chatty.py").write_text("print('loaded')\ndef mine(view):\n    print('thinking')\n    return 'Hm.'\n")
+    assert main(["play", "--scenario", ALLOTMENT, "--agents", "chatty.py:mine", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["agents"] for line in out.splitlines()] == [["chatty.py:mine"] * 2]
+    assert "loaded" in err
+    assert "thinking" in err
+
+
+@pytest.mark.parametrize(
+    ("scenario", "agents"),
+    [("thesis-deadline", ["mediator", "sycophant"]), ("open", ["mediator", "sycophant"])]
+    + [(s, ["boulware", "conceder"]) for s in (ALLOTMENT, "heldout")],
+)
+def test_who_plays_where_nobody_is_named(scenario: str, agents: list[str], capsys: Said) -> None:
+    assert main(["play", "--scenario", scenario, "--episodes", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["agents"][:2] == agents
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
+@pytest.mark.parametrize("flags", [[], ["--out", "mine.jsonl"]], ids=["no --out", "--out"])
+def test_a_batch_that_is_interrupted_says_what_is_kept_and_goes_on(flags: list[str], capsys: Said) -> None:
+    """Three episodes of five are over when Ctrl-C comes in the middle of the fourth."""
+    Path("slow.py").write_text(
+        "import asyncio\nfrom pathlib import Path\n"
+        "class Slow:\n"
+        "    said = 0\n"
+        "    def act(self, view):\n"
+        "        raise NotImplementedError\n"
+        "    async def aact(self, view):\n"
+        "        self.said += 1\n"
+        "        if self.said == 8 and not Path('waiting').exists():\n"
+        "            Path('waiting').touch()\n"
+        "            await asyncio.sleep(600)\n"
+        "        return 'Hm.'\n"
+        "slow = Slow()\n"
+    )
+    play = ["play", "--scenario", ALLOTMENT, "--agents", "slow.py:slow", "--episodes", "5", "--max-rounds", "1"]
+    command = [sys.executable, "-m", "nego_env.cli", *play, "--in-flight", "1", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not Path("waiting").exists() and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    (file,) = [p for p in Path().rglob("*.jsonl") if not p.name.endswith(".meta.jsonl")]
+    assert err == (
+        f"nego: interrupted: 3 of 5 episodes are scored and saved in {file}; "
+        f"the same command with --out {file} goes on\n"
+    )
+    assert main([*play, "--out", str(file)]) == 0
+    told = f"nego: resuming {file}: 3 of 5 episodes are there, 1 that was interrupted is played again\n"
+    assert capsys.readouterr().err == told
+    assert [(t.index, t.scored) for t in read_final(file)] == [(i, True) for i in range(5)]
+
+
+def test_a_file_with_episodes_that_failed_says_that_they_are_played_again(capsys: Said) -> None:
+    Path("moody.py").write_text("def mine(view):\n    raise ValueError('not today')\n")
+    args = ["play", "--scenario", ALLOTMENT, "--agents", "moody.py:mine", "--episodes", "2", "--out", "run.jsonl"]
+    assert main(args) == 1
+    capsys.readouterr()
+    assert main(args) == 1
+    told = "nego: resuming run.jsonl: 0 of 2 episodes are there, 2 that failed are played again\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    "args", [["--help"], ["play", "--help"], ["scenarios", "list", "--json"], [*PLAY, "--json"]], ids=" ".join
+)
+def test_a_full_disk_is_one_line(args: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "nego_env.cli", *args]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    told = "nego: error: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+def test_the_demo_table_fits_forty_columns(capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["demo", "--quick"]) == 0
+    out = capsys.readouterr().out
+    assert "a wider screen shows their 95 % intervals" in " ".join(out.split())
+    table = out[out.index("20 dilemmas for each agent") : out.index("One agent in every seat")]
+    assert "…" not in table
+    assert all(len(line) <= 40 for line in table.splitlines())
+    assert [row.split()[0] for row in table.splitlines()[3:] if row.split()][-2:] == ["revealer", "optimum"]
 
 
 def test_nothing_heavy_is_imported_to_show_the_overview() -> None:

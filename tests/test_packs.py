@@ -262,7 +262,7 @@ def test_a_path_to_one_scenario_is_that_scenario(tmp_path: Path, monkeypatch: py
         (find, "four/councl", "unknown scenario in four 'councl'; did you mean 'council'"),
         (find, "five/council", "no file or folder five/council"),
         (find, "gone.toml", r"no file or folder gone\.toml"),
-        (find, "zzzz", "unknown scenario 'zzzz'; known: allotment, alone, council, four, last-ferry, one, quorum"),
+        (find, "zzzz", r"unknown scenario 'zzzz'; packs: four, one \(nego scenarios list shows what there is\)$"),
         (open_suite, "fuor", "unknown pack or path 'fuor'; did you mean 'four'"),
         (packs.open_pack, "fuor", "unknown pack 'fuor'; did you mean 'four'"),
         (load_scenario, "four", r"four holds 4 scenarios \(quorum, allotment, last-ferry, \.\.\.\): name one"),
@@ -274,6 +274,53 @@ def test_an_unknown_name_is_answered_with_the_closest_known_ones(
     with pytest.raises(NotFoundError, match=fault) as e:
         look_up(name)
     assert isinstance(e.value, LookupError)
+
+
+def raising() -> LooseScenarios:
+    """A pack whose data is gone."""
+    raise ValueError("no data\nat all")
+
+
+def inconsistent() -> LooseScenarios:
+    """A pack that does not hold together."""
+    return LooseScenarios("inconsistent", [council(), council()])
+
+
+def nothing() -> None:
+    """A factory that forgot its `return`."""
+
+
+BAD = {
+    "raising": "ValueError: no data at all",
+    "inconsistent": "inconsistent: two scenarios have the id 'council'",
+    "nothing": "it made NoneType, expected Pack or LooseScenarios",
+}
+
+
+@pytest.fixture
+def bad_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packs that cannot be opened, around one that can."""
+    made = {n: EntryPoint(n, f"{__name__}:{n}", "nego_env.packs") for n in ("four", *BAD)}
+    monkeypatch.setattr(packs, "entry_points", lambda _: made)
+
+
+@pytest.mark.usefixtures("bad_ones_too")
+@pytest.mark.parametrize(("name", "why"), BAD.items())
+def test_a_pack_that_cannot_be_opened_names_its_entry_point(name: str, why: str) -> None:
+    for look_up in (packs.open_pack, open_suite, find):
+        with pytest.raises(ScenarioError) as e:
+            look_up(name)
+        assert str(e.value) == f"pack {name!r} ({__name__}:{name}) cannot be loaded: {why}"
+
+
+@pytest.mark.usefixtures("bad_ones_too")
+def test_packs_that_cannot_be_opened_are_passed_over_and_named_when_nothing_is_found() -> None:
+    assert find("quorum") == quorum()
+    with pytest.raises(NotFoundError, match="unknown scenario 'zzzz'; packs: four, ") as e:
+        find("zzzz")
+    assert single_line(str(e.value))
+    for name, why in BAD.items():
+        assert f"; passed over: pack {name!r} ({__name__}:{name}) cannot be loaded: {why}" in str(e.value)
 
 
 def test_a_scenario_a_suite_does_not_have_is_answered_with_the_closest_ones(pack: Pack) -> None:

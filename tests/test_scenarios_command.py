@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from nego_env.cli import main
 from nego_env.packs import Pack, open_pack, open_path, pack_names
+from nego_env.registry import entry_points
+from nego_env.rollout import play
 from nego_env.scenario import encode_scenario
 
 ROOT = Path(__file__).parent.parent
@@ -82,6 +85,79 @@ def test_the_table_for_people(capsys: Said) -> None:
     assert "open (13)\n" in out
     assert "heldout (500): " in out
     assert any(line.split()[:4] == ["thesis-deadline", "2", "seats", "open"] for line in out.splitlines())
+
+
+def test_without_an_argument_people_get_a_line_for_each_pack(capsys: Said) -> None:
+    out, err = scenarios(capsys, "list")
+    assert err == ""
+    heading, *lines, blank, how = out.splitlines()
+    assert heading.split() == ["pack", "kind", "scenarios", "what", "it", "is"]
+    assert [line.split()[:3] for line in lines] == [
+        ["heldout", "structured", "500"],
+        ["open", "open", "13"],
+        ["train", "structured", "500"],
+    ]
+    assert lines[0].endswith("Held-out dilemmas")
+    assert (blank, how) == ("", "List the scenarios of one: nego scenarios list heldout")
+
+
+def test_a_filter_lists_the_scenarios_of_every_pack(capsys: Said) -> None:
+    out, _ = scenarios(capsys, "list", "--kind", "open")
+    assert "\n  thesis-deadline " in out
+
+
+@pytest.fixture
+def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two packs installed beside ours: one that raises, and one that calls itself by another name."""
+    site = tmp_path / "site"
+    about = site / "stranger-1.0.dist-info"
+    about.mkdir(parents=True)
+    (site / "nego_strange_packs.py").write_text(
+        "from nego_env.conformance import sample_scenarios\n"
+        "from nego_env.packs import LooseScenarios\n"
+        "def bad():\n    raise ValueError('the data is gone')\n"
+        "def good():\n    'Two and three.'\n    return LooseScenarios('other', sample_scenarios('open'))\n"
+    )
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[nego_env.packs]\nbad-pack = nego_strange_packs:bad\nduets = nego_strange_packs:good\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    entry_points.cache_clear()
+    yield
+    entry_points.cache_clear()
+    sys.modules.pop("nego_strange_packs", None)
+
+
+FAULT = "pack 'bad-pack' (nego_strange_packs:bad) cannot be loaded: ValueError: the data is gone"
+
+
+@pytest.mark.usefixtures("strangers")
+def test_a_pack_that_cannot_be_loaded_costs_a_note(capsys: Said) -> None:
+    out, err = scenarios(capsys, "list")
+    assert err == f"nego: note: {FAULT}\n"
+    assert [line.split()[0] for line in out.splitlines()[1:5]] == ["duets", "heldout", "open", "train"]
+    assert "Two and three." in out
+    out, err = scenarios(capsys, "list", "--json")
+    assert err == f"nego: note: {FAULT}\n"
+    assert {json.loads(line)["pack"] for line in out.splitlines()} == {"duets", "heldout", "open", "train"}
+    assert main(["play", "--scenario", "thesis-deadline", "--json"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("strangers")
+def test_a_pack_that_cannot_be_loaded_is_a_mistake_where_it_is_asked_for(capsys: Said) -> None:
+    for args in (["scenarios", "list", "bad-pack"], ["play", "--scenario", "bad-pack"]):
+        assert main(args) == 2
+        assert capsys.readouterr() == ("", f"nego: error: {FAULT}\n")
+    assert main(["play", "--scenario", "zzzz"]) == 2
+    assert f"; passed over: {FAULT}\n" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("strangers")
+def test_a_pack_goes_by_the_name_it_is_registered_under(capsys: Said) -> None:
+    assert scenarios(capsys, "list", "duets")[0].startswith("duets (2)\n")
+    assert {r["pack"] for r in rows(capsys, "duets")} == {"duets"}
 
 
 def test_paths_are_listed_too(capsys: Said) -> None:
@@ -283,6 +359,12 @@ def test_two_with_one_id_in_a_jsonl(capsys: Said) -> None:
     Path("two.jsonl").write_bytes(line + b"\n" + line)
     _, err = scenarios(capsys, "validate", "two.jsonl", code=2)
     assert err == "nego: error: two.jsonl:3: the id 'allotment' is that of line 1 already\n"
+
+
+def test_transcripts_are_told_from_scenarios(capsys: Said) -> None:
+    play(ALLOTMENT, "revealer", out="run.jsonl")
+    _, err = scenarios(capsys, "validate", "run.jsonl", code=2)
+    assert err == "nego: error: run.jsonl: these are transcripts, not scenarios: nego replay run.jsonl\n"
 
 
 def test_an_empty_jsonl(capsys: Said) -> None:

@@ -29,6 +29,8 @@ PAIR = ("revealer", "logroller")
 """One lays its cards on the table, the other trades what it can spare."""
 CONTENDERS = ("random", "boulware", "conceder", "tit-for-tat", "micro", "logroller", "revealer")
 FULL, QUICK = 100, 20
+ROOM_FOR_INTERVALS = 70
+"""Columns; on a narrower screen the table holds means alone."""
 
 
 @dataclass(frozen=True)
@@ -197,10 +199,12 @@ def _compare(console: Console, suite: LooseScenarios, figures: dict[str, Summary
     from nego_env.replay.style import ANSI
 
     console.print(Text(f"{len(suite)} dilemmas for each agent", ANSI.strong))
-    console.print(_table(figures))
+    intervals = console.width >= ROOM_FOR_INTERVALS
+    console.print(_table(figures, intervals=intervals))
     hopeless = sum(s.no_zopa for s in suite)
+    shown = "means with 95 % bootstrap intervals" if intervals else "means (a wider screen shows their 95 % intervals)"
     note = (
-        f"One agent in every seat (2 to 4) of {len(suite)} held-out dilemmas, means with 95 % bootstrap intervals. "
+        f"One agent in every seat (2 to 4) of {len(suite)} held-out dilemmas, {shown}. "
         "CA is 5 for the deal that is best for all and 0 where somebody loses or nobody agrees; regret is what was left "
         "on the table."
     )
@@ -210,28 +214,40 @@ def _compare(console: Console, suite: LooseScenarios, figures: dict[str, Summary
     console.print()
 
 
-def _table(figures: dict[str, Summary]) -> Table:
+def _table(figures: dict[str, Summary], *, intervals: bool) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     from nego_env.replay.style import ANSI
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0) if intervals else 0,
+        header_style="bold",
+        pad_edge=False,
+        show_edge=intervals,
+    )
     table.add_column("agent", no_wrap=True)
-    for heading in ("agreement %", "CA", "regret", "rounds"):
+    for heading in ("agreement %" if intervals else "agreed %", "CA", "regret", "rounds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, summary in sorted(figures.items(), key=lambda item: _mean(item[1], "CA")):
         f = summary.figures()
         table.add_row(
             Text(name),
-            _cell(f.get("agreement"), 0, scale=100),
-            _cell(f.get("CA"), 2),
-            _cell(f.get("regret"), 2),
-            _cell(f.get("rounds"), 1),
+            _cell(f.get("agreement"), 0, interval=intervals, scale=100),
+            _cell(f.get("CA"), 2, interval=intervals),
+            _cell(f.get("regret"), 2, interval=intervals),
+            _cell(f.get("rounds"), 1, interval=intervals),
         )
     table.add_section()
-    table.add_row(Text("exact optimum", ANSI.quiet), "", Text("5.00", ANSI.quiet), Text("0.00", ANSI.quiet), "")
+    table.add_row(
+        Text("exact optimum" if intervals else "optimum", ANSI.quiet),
+        "",
+        Text("5.00", ANSI.quiet),
+        Text("0.00", ANSI.quiet),
+        "",
+    )
     return table
 
 
@@ -240,8 +256,8 @@ def _mean(summary: Summary, name: str) -> float:
     return found.mean if found is not None else 0.0
 
 
-def _cell(x: Interval | None, digits: int, *, scale: float = 1.0) -> Any:
-    """A mean, then its interval in a quieter voice."""
+def _cell(x: Interval | None, digits: int, *, interval: bool, scale: float = 1.0) -> Any:
+    """A mean, then (where there is room) its interval in a quieter voice."""
     from rich.text import Text
 
     from nego_env.replay.style import ANSI
@@ -249,7 +265,7 @@ def _cell(x: Interval | None, digits: int, *, scale: float = 1.0) -> Any:
     if x is None or not x.n:
         return Text("-", ANSI.quiet)
     mean, low, high = (f"{scale * v:.{digits}f}" for v in (x.mean, x.low, x.high))
-    return Text.assemble(mean, (f" {low}-{high}", ANSI.quiet))
+    return Text.assemble(mean, (f" {low}-{high}", ANSI.quiet)) if interval else Text(mean)
 
 
 def _row_json(name: str, suite: str, path: Path, summary: Summary) -> str:
