@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +21,8 @@ from nego_agents import HumanAgent, ScriptedAgent
 from nego_env.errors import AgentError, Leave
 from nego_env.moves import Act, Move
 from nego_env.rules import StopReason
-from nego_env.scenario import Issue, Option, Scenario, Seat, Stakes
+from nego_env.scenario import Issue, Option, Scenario, Seat, Stakes, encode_scenario
+from nego_env.store import read
 
 TRADE = structured([[[9, 0], [1, 0]], [[0, 1], [0, 9]]], [2, 2])
 """The baker wants A1, the miller B2."""
@@ -79,6 +89,72 @@ def test_a_malformed_line_is_shown_and_asked_for_again(typed: str, fault: str) -
     assert move == Move("Then this. [Propose: A1 B2]", Act("propose", deal=("A1", "B2")))
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("So: [Propse: A1 B2]", "[Propose: A1 B2]"),
+        ("[Porpose A1 B2].", "[Propose: A1 B2]"),
+        ("[ proposal : a1 ]", "[Propose: a1]"),
+        ("[Propsoe]", "[Propose: ...]"),
+        ("[Offer: A1 B2]", "[Propose: A1 B2]"),
+        ("[Deal A1, B2]", "[Propose: A1, B2]"),
+        ("[A1 B2]", "[Propose: A1 B2]"),
+        ("[Offer: A1 B9]", "[Propose: A1 B9]"),
+        ("Fine. [Acept]", "[Accept]"),
+        ("Fine. **[Accepted]**", "[Accept]"),
+        ("[Wlak]", "[Walk]"),
+        ("[Aks: B]", "[Ask: B]"),
+        ("[Reveil: A]", "[Reveal: A]"),
+    ],
+)
+def test_a_mistyped_tag_is_caught(typed: str, meant: str) -> None:
+    move, shown = answer(f"{typed}\nHello.\n")
+    mistyped = typed[typed.index("[") : typed.index("]") + 1]
+    assert f"Not sent: {mistyped} is no tag; did you mean {meant}?\n" in shown
+    assert move == Move("Hello.")
+
+
+@pytest.mark.parametrize("typed", ["[Agreed]", "So be it. [Agre]", "[Agree: gladly]"])
+def test_a_mistyped_tag_is_caught_in_an_open_dilemma(typed: str) -> None:
+    move, shown = answer(f"{typed}\nHello.\n", OPEN_TWO)
+    assert "is no tag; did you mean [Agree]?\n" in shown
+    assert move == Move("Hello.")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "[smiles]",
+        "Well. [sighs, looks away]",
+        "[note: a thing]",
+        "[I like A1 more]",
+        "[Propse: A1] was a slip",
+        "[]",
+        "x]",
+    ],
+)
+def test_brackets_that_resemble_no_tag_are_talk(typed: str) -> None:
+    assert answer(f"{typed}\n")[0] == Move(typed)
+
+
+@pytest.mark.parametrize("typed", ["\x1b[D\x1b[C", "Hel\x08lo", "nul\x00", "\x7f", "\x9b31m"])
+def test_control_characters_are_not_sent(typed: str) -> None:
+    move, shown = answer(f"{typed}\nA\ttab.\n")
+    assert "Not sent: the line holds control characters.\n" in shown
+    assert move == Move("A\ttab.")
+    assert all(c == "\n" or c.isprintable() for c in shown)
+
+
+def test_control_characters_are_not_sent_in_a_plan() -> None:
+    t, shown = sit("/propose A1 B2\nA \x1b[Aplan.\nA plan.\n", other=ScriptedAgent(["[Accept]"]), completion="write")
+    assert t.completion == "A plan. [Agreed: A1 B2]"
+    assert shown.count("control characters") == 1
+
+
+def test_line_ends_of_windows_are_line_ends() -> None:
+    assert answer("Hello.\r\n")[0] == Move("Hello.")
+
+
 def test_the_first_turn_shows_the_private_view() -> None:
     _, shown = answer("Hello.\n")
     assert TRADE.task in shown
@@ -128,14 +204,155 @@ def test_the_end_of_the_input_leaves_the_table() -> None:
         sit("Hello.\n")
 
 
-def test_an_interrupt_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt() -> str:
-        raise KeyboardInterrupt
+SIGNALS = [s for s in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, s)]
 
+
+def reading(readline: Callable[[], str]) -> HumanAgent:
+    """A person whose lines come from `readline`."""
     stream = io.StringIO()
-    monkeypatch.setattr(stream, "readline", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        HumanAgent(input=stream, output=io.StringIO()).act(first_view(TRADE))
+    stream.readline = readline  # type: ignore[assignment,method-assign]
+    return HumanAgent(input=stream, output=io.StringIO())
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_during_the_read_leaves_and_the_old_handler_is_back(name: str) -> None:
+    number, calls = getattr(signal, name), []
+
+    def handler(*_: object) -> None:
+        calls.append(name)
+
+    def readline() -> str:
+        signal.raise_signal(number)
+        return "Hello.\n"
+
+    previous = signal.signal(number, handler)
+    try:
+        with pytest.raises(Leave, match="interrupted"):
+            reading(readline).act(first_view(TRADE))
+        assert signal.getsignal(number) is handler
+        assert not calls
+    finally:
+        signal.signal(number, previous)
+
+
+@pytest.mark.parametrize(
+    "error", [None, RuntimeError, UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), OSError(5, "gone")]
+)
+def test_the_handlers_are_back_however_the_read_ends(error: Any) -> None:
+    def readline() -> str:
+        assert all(signal.getsignal(getattr(signal, s)) is signal.default_int_handler for s in SIGNALS)
+        if error is not None:
+            raise error
+        return "Hello.\n"
+
+    before = [signal.getsignal(getattr(signal, s)) for s in SIGNALS]
+    if error is None:
+        assert reading(readline).act(first_view(TRADE)) == Move("Hello.")
+    else:
+        expected = {OSError: Leave, UnicodeDecodeError: AgentError}.get(type(error), RuntimeError)
+        with pytest.raises(expected):
+            reading(readline).act(first_view(TRADE))
+    assert [signal.getsignal(getattr(signal, s)) for s in SIGNALS] == before
+
+
+def test_outside_the_main_thread_signals_are_left_alone() -> None:
+    before = [signal.getsignal(getattr(signal, s)) for s in SIGNALS]
+    seen: list[Any] = []
+
+    def readline() -> str:
+        seen.append([signal.getsignal(getattr(signal, s)) for s in SIGNALS])
+        return "Hello.\n"
+
+    thread = threading.Thread(target=lambda: seen.append(reading(readline).act(first_view(TRADE))))
+    thread.start()
+    thread.join()
+    assert seen == [before, Move("Hello.")]
+
+
+ON_ITS_TERMINAL = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from nego_env.cli import main
+sys.exit(main())
+"""
+
+
+class Terminal:
+    """`nego play` with a person on a terminal of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.out = folder / "run.jsonl"
+        scenario = folder / "trade.jsonl"
+        scenario.write_bytes(encode_scenario(TRADE) + b"\n")
+        command = ["play", "--scenario", str(scenario), "--agents", "human", "boulware", "--out", str(self.out)]
+        self.end, theirs = os.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", ON_ITS_TERMINAL, *command],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm", "INPUTRC": os.devnull},
+        )
+        os.close(theirs)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.end)
+
+    def type(self, keys: str) -> None:
+        """Keys, as a keyboard sends them."""
+        os.write(self.end, keys.encode())
+
+    def shows(self, text: str) -> str:
+        """What it shows up to and with `text`."""
+        shown, until = "", time.monotonic() + 60
+        while text not in shown:
+            assert select.select([self.end], [], [], max(0, until - time.monotonic()))[0], shown
+            try:
+                shown += os.read(self.end, 4096).decode(errors="replace")
+            except OSError:  # Linux's end of file, once nobody has the other end
+                raise AssertionError(f"it ended without {text!r}: {shown}") from None
+        return shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("how", ["ctrl-c", "ctrl-d", "SIGTERM", "SIGHUP"])
+def test_leaving_a_terminal_is_immediate_and_keeps_the_episode(how: str, tmp_path: Path) -> None:
+    with Terminal(tmp_path) as terminal:
+        terminal.shows("round 1/7, the baker > ")
+        terminal.type("Hello.\r")
+        terminal.shows("round 2/7, the baker > ")
+        if how.startswith("SIG"):
+            terminal.process.send_signal(getattr(signal, how))
+        else:
+            terminal.type("\x03" if how == "ctrl-c" else "\x04")
+        shown = terminal.shows("replay it: ")
+        assert terminal.process.wait(60) == 0
+    assert "Traceback" not in shown
+    assert "saved: " in shown
+    (t,) = read(terminal.out)
+    assert t.stop is StopReason.INTERRUPTED
+    assert t.error == f"human at seat_0: {'you have left the table' if how == 'ctrl-d' else 'interrupted'}"
+    assert t.utterances[0].text == "Hello."
+    assert [u.seat for u in t.utterances] == ["seat_0", "seat_1"]
+
+
+def test_a_line_can_be_edited_on_a_terminal(tmp_path: Path) -> None:
+    pytest.importorskip("readline")
+    with Terminal(tmp_path) as terminal:
+        terminal.shows("the baker > ")
+        terminal.type("Helo\x1b[Dl\r")
+        terminal.shows("round 2/7")
+        terminal.type("\x04")
+        terminal.shows("replay it: ")
+    (t,) = read(terminal.out)
+    assert t.utterances[0].text == "Hello"
 
 
 def test_input_that_is_no_text_is_one_clear_error() -> None:

@@ -1,17 +1,24 @@
 """A person at a terminal, as an agent.
 
 1. Each turn shows what is new: the others' words, the deal on the table and what it is worth, what can be done now.
-2. A line is checked before it is sent. One whose tag does not parse, or whose move is not legal now, is shown with its fault
-   and asked for again: nothing is spent.
+2. A line is checked before it is sent. One whose tag does not parse or looks mistyped, whose move is not legal now, or that
+   holds control characters is shown with its fault and asked for again: nothing is spent.
 3. What others wrote is shown, never obeyed: control characters are spelled out and markup stays text.
-4. Works on any pair of text streams, a terminal or not. End of input (Ctrl-D) raises `Leave`; Ctrl-C is left alone.
+4. Works on any pair of text streams, a terminal or not; on a terminal the line can be edited.
+5. End of input (Ctrl-D) raises `Leave`, and so does Ctrl-C, or being told to end, while a line is waited for.
 """
 
 from __future__ import annotations
 
 import copy
+import difflib
+import re
+import signal
 import sys
-from collections.abc import Callable
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Self, TextIO
 
 from nego_agents.arguments import no_argument
@@ -31,7 +38,7 @@ _COMMON = """\
 /view            the dilemma, your aim and your scores again
 /moves           what you can do now
 /help            this text
-Ctrl-D           leave; what was said so far is kept"""
+Ctrl-D, Ctrl-C   leave; what was said so far is kept"""
 
 _STRUCTURED = """\
 Anything you type is said to everyone. These do something as well:
@@ -51,6 +58,11 @@ Anything you type is said to everyone.
 Add words after a dash: /agree - that is fair.
 Or end a message with a tag: That is fair. [Agree]
 """
+
+_FINAL_GROUP = re.compile(r"\[\s*([^\[\]\s:,;]{1,40})\s*(:?)([^\[\]]*)\][.!*_`\s]*\Z")
+"""The brackets a message ends in: first word, colon, rest."""
+_CLOSE, _CLOSE_WITH_COLON = 0.75, 0.6
+"""How much (`difflib` ratio) a first word must resemble a verb to be taken for a slip; a colon makes a tag likelier."""
 
 
 class HumanAgent:
@@ -78,7 +90,8 @@ class HumanAgent:
         """Nothing to let go of: the streams belong to the caller."""
 
     def act(self, view: View) -> Move:
-        """What the person says. Raises `Leave` at the end of the input, and `AgentError` for input that is no text."""
+        """What the person says. Raises `Leave` when they leave (module docstring, point 5), and `AgentError` for input that
+        is no text."""
         console = _console(self._output)
         if not self._met:
             show_private(console, view)
@@ -96,25 +109,49 @@ class HumanAgent:
                 move = self._move(console, view, line)
             except NegoError as e:
                 fault = str(e).removeprefix(f"{view.scenario.id}: ")
-                _print(console, f"Not sent: {fault}.")
+                _print(console, f"Not sent: {fault}{'' if fault.endswith('?') else '.'}")
                 continue
             if move is not None:
                 return move
 
     def _read(self, console: Console, prompt: str) -> str:
-        """One line. Raises `Leave` at the end of the input."""
-        console.print(visible(prompt), end="", markup=False, highlight=False, soft_wrap=True)
+        """One line without control characters, stripped. Raises `Leave` where the input ends or the person is interrupted."""
+        while True:
+            try:
+                with _interruptible():
+                    line = self._line(console, visible(prompt))
+            except UnicodeDecodeError as e:
+                raise AgentError(f"human: the input is not text: {e}") from None
+            except (KeyboardInterrupt, EOFError, OSError) as e:
+                with suppress(OSError):  # the terminal itself may be gone
+                    _print(console, "")
+                raise Leave("interrupted" if isinstance(e, KeyboardInterrupt) else "you have left the table") from None
+            if not any(c != "\t" and unicodedata.category(c) == "Cc" for c in line):
+                return line.strip()
+            _print(console, "Not sent: the line holds control characters.")
+
+    def _line(self, console: Console, prompt: str) -> str:
+        """A line as it was typed, without its end. Raises `EOFError` where there is none, and what the stream raises."""
+        if self._can_edit():
+            with suppress(ImportError):  # not on every platform; where it is, `input` edits lines with it
+                import readline  # noqa: F401
+            return input(prompt)
+        console.print(prompt, end="", markup=False, highlight=False, soft_wrap=True)
         console.file.flush()
         stream = sys.stdin if self._input is None else self._input
-        try:
-            line = stream.readline()
-        except UnicodeDecodeError as e:
-            raise AgentError(f"human: the input is not text: {e}") from None
-        if not stream.isatty():
-            _print(console, line.rstrip("\n"))  # a terminal has shown it already
+        line = stream.readline()
         if not line:
-            raise Leave("you have left the table")
-        return line.strip()
+            raise EOFError
+        line = line.rstrip("\r\n")
+        if not stream.isatty():
+            _print(console, line)  # a terminal has shown it already
+        return line
+
+    def _can_edit(self) -> bool:
+        """On the process's own terminal. Only in the main thread: another may be given up in the middle of a line, which
+        would leave the terminal in the editor's mode."""
+        own = self._input is None and self._output is None and sys.stdin.isatty() and sys.stdout.isatty()
+        return own and _in_main_thread()
 
     def _show_news(self, console: Console, view: View) -> None:
         if view.omitted > self._seen:
@@ -169,6 +206,26 @@ class HumanAgent:
                 return Move(line)
 
 
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP raise `KeyboardInterrupt` at once; the handlers there were come back afterwards.
+
+    The handler of `asyncio.run` only cancels a task, which a blocking read never learns of. Changes nothing outside the main
+    thread, where Python takes no signals.
+    """
+    with ExitStack() as restored:
+        for name in ("SIGINT", "SIGTERM", "SIGHUP") if _in_main_thread() else ():
+            number = getattr(signal, name, None)  # no SIGHUP on Windows
+            if number is not None and (previous := signal.getsignal(number)) is not None:  # None could not be put back
+                restored.callback(signal.signal, number, previous)
+                signal.signal(number, signal.default_int_handler)
+        yield
+
+
 def _checked_talk(view: View, line: str) -> Move:
     """A typed message whose tag, if any, counts now. Raises `AgentError` with the fault."""
     parsed = parse(line, view.scenario)
@@ -176,7 +233,43 @@ def _checked_talk(view: View, line: str) -> Move:
         raise AgentError(parsed.fault)
     if parsed.act is not None:
         _check_legal(view, parsed.act)
+    elif slip := _mistyped_tag(line, view.scenario):
+        raise AgentError(slip)
     return Move(line, parsed.act)
+
+
+def _mistyped_tag(line: str, scenario: Scenario) -> str | None:
+    """The fault of a message that ends in what was likely meant as a tag; None for plain talk, "[smiles]" included.
+
+    Likely: the first word in the brackets resembles a verb, or option ids stand in them as they do in a tag.
+    """
+    start = line.rfind("[")
+    group = _FINAL_GROUP.match(line, start) if start >= 0 else None
+    if group is None:
+        return None
+    word, colon, rest = group[1], group[2], group[3].strip()
+    verbs = ("propose", "accept", "walk", "ask", "reveal") if scenario.issues else ("agree",)
+    close = difflib.get_close_matches(word.lower(), verbs, n=1, cutoff=_CLOSE_WITH_COLON if colon else _CLOSE)
+    shown = line[start : line.rindex("]") + 1]
+    if close:
+        return f"{shown} is no tag; did you mean {_tag_of(close[0], rest)}?"
+    if _is_option(word, scenario):
+        rest = f"{word} {rest}"
+    options = [_is_option(w, scenario) for w in rest.replace(",", " ").replace(";", " ").split()]
+    if any(options) if colon else options and all(options):
+        return f"{shown} is no tag; did you mean {_tag_of('propose', rest)}?"
+    return None
+
+
+def _is_option(word: str, scenario: Scenario) -> bool:
+    return word.upper() in scenario.option_index
+
+
+def _tag_of(verb: str, argument: str) -> str:
+    """The tag of a verb as it would be typed."""
+    if verb in ("propose", "ask", "reveal"):
+        return f"[{verb.capitalize()}: {argument or '...'}]"
+    return f"[{verb.capitalize()}]"
 
 
 def _command(view: View, command: str, rest: str) -> Move:
