@@ -130,7 +130,7 @@ def test_kill_9_in_the_middle_of_1000_episodes(program: Program, tmp_path: Path)
     assert "passed over" in TranscriptFile(broken).notes[0]
     said = finish(program.start(broken, 1000))
     there = finished.count(b"\n")
-    assert f"resuming: {there} of 1000 episodes are there" in said
+    assert f"resuming {broken}: {there} of 1000 episodes are there" in said
     assert "of an unfinished last line" in said
 
     finish(unbroken)
@@ -147,9 +147,13 @@ def test_ctrl_c_says_so_records_what_was_under_way_and_can_be_resumed(program: P
     process = program.start(out, 300, "--in-flight", "16")
     wait_for_lines(out, 50, process)
     process.send_signal(signal.SIGINT)
-    assert finish(process, 130).strip() == "nego: interrupted"
+    said = finish(process, 130).strip()
 
     played = list(read(out))
+    scored = sum(t.scored for t in played)
+    assert said == (
+        f"nego: interrupted: {scored} of 300 episodes are scored and saved in {out}; the same command with --out {out} goes on"
+    )
     cut = [t for t in played if not t.scored]
     assert 0 < len(cut) <= 16
     assert {(t.stop.value, t.error, t.attempt) for t in cut} == {("interrupted", "the run was stopped", 0)}
