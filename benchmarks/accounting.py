@@ -51,7 +51,7 @@ class Accounting:
                 f"account, {self.deals} deals x {self.seats} seats": _us(
                     lambda: account(table.stacked, deals), self.repeats
                 ),
-                "collective_agency, one deal (scalar path)": _us(
+                "collective_agency of a deal seen before": _us(
                     lambda: collective_agency(scenario, one), self.repeats
                 ),
                 f"DealTable, {len(table.deals)} deals": _us(lambda: DealTable(scenario), 5),
