@@ -51,9 +51,7 @@ class Accounting:
                 f"account, {self.deals} deals x {self.seats} seats": _us(
                     lambda: account(table.stacked, deals), self.repeats
                 ),
-                "collective_agency of a deal seen before": _us(
-                    lambda: collective_agency(scenario, one), self.repeats
-                ),
+                "collective_agency of a deal seen before": _us(lambda: collective_agency(scenario, one), self.repeats),
                 f"DealTable, {len(table.deals)} deals": _us(lambda: DealTable(scenario), 5),
                 "DealTable and its Pareto set": _us(first_pareto, 1),
                 "Pareto set again (cached)": _us(lambda: scenario.table.pareto, self.repeats),
