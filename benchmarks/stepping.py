@@ -387,7 +387,7 @@ def openspiel(utterances: int) -> Episodes:
 STAGES = {
     "reset": ("session", "reset"),
     "rules: an utterance (parse, act, next state)": ("rules", "utter"),
-    "judge: the verdict due at the end": ("session", "settle"),
+    "judge: the verdict due at the end": ("judging", "settle"),
     "observation": ("session", "observation"),
     "observation: its text fields": ("session", "texts"),
     "observation: its features": ("codec", "features"),

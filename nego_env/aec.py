@@ -9,24 +9,20 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from gymnasium import spaces
 from pettingzoo import AECEnv
 from pettingzoo.utils.wrappers import BaseWrapper, OrderEnforcingWrapper
 
-from nego_env.errors import MoveError, SettingsError
+from nego_env.errors import MoveError
+from nego_env.face import RENDER_MODES, Face, check_render_mode
 from nego_env.judges import Judge
 from nego_env.moves import MAX_CHARS, Move
 from nego_env.rules import StopReason
-from nego_env.safe_text import visible
 from nego_env.session import Codecs, ScenarioLike, Session, names_max_rounds
-from nego_env.transcript import Transcript
 from nego_env.view import View
 
-RENDER_MODES = ("ansi", "human")
 
-
-class raw_env(AECEnv[str, Any, Any]):  # PettingZoo's name for it
+class raw_env(Face, AECEnv[str, Any, Any]):  # PettingZoo's name for it
     """Negotiation, one seat at a time.
 
     `scenario` is a `Scenario`, a suite, an id, a pack name or a path; a suite draws a scenario at each `reset`.
@@ -136,50 +132,9 @@ class raw_env(AECEnv[str, Any, Any]):  # PettingZoo's name for it
         self._accumulate_rewards()
         self._deads_step_first()
 
-    def state(self) -> npt.NDArray[np.float32]:
-        """(possible seats x F,) float32: every seat's features, for centralised critics. Structured dilemmas only."""
-        return central_state(self.session)
-
     def view(self, agent: str | None = None) -> View:
         """The `View` an agent object is given at this seat (by default the selected one)."""
         return self.session.view(self._seat[agent or self.agent_selection])
-
-    @property
-    def transcript(self) -> Transcript | None:
-        """The record of the match once it is over; None while it runs."""
-        return self.session.transcript
-
-    def render(self) -> str | None:
-        """`ansi`: the dialogue so far as a string. `human`: prints what was said since the last call."""
-        if self.render_mode == "ansi":
-            return visible(self.session.dialogue)
-        if self.render_mode == "human":
-            lines = self.session.dialogue_lines
-            for line in lines[self._printed :]:
-                print(visible(line))  # noqa: T201  # what human mode is for
-            self._printed = len(lines)
-        return None
-
-    def close(self) -> None:
-        """Nothing to release; may be called twice."""
-
-
-def central_state(session: Session) -> npt.NDArray[np.float32]:
-    """Every possible seat's features in one vector; zeros for seats the scenario does not have."""
-    if session.acts is None:
-        raise SettingsError("an open dilemma has no numeric state: read the observations")
-    size = session.feature_space().shape[0]
-    out = np.zeros(session.shape.seats * size, np.float32)
-    for i in range(session.scenario.n):
-        out[i * size : (i + 1) * size] = session.features(i)
-    return out
-
-
-def check_render_mode(mode: str | None) -> str | None:
-    """The mode, if it is one. Raises `SettingsError`."""
-    if mode is not None and mode not in RENDER_MODES:
-        raise SettingsError(f"render_mode is {mode!r}, it must be None, {' or '.join(map(repr, RENDER_MODES))}")
-    return mode
 
 
 class BoundaryWrapper(BaseWrapper[str, Any, Any]):

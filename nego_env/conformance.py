@@ -36,11 +36,11 @@ from nego_env.accounting import CA_MAX, report
 from nego_env.agents import AgentLike, NamedAgent, Reply, resolve_agent
 from nego_env.errors import AgentError, NegoError
 from nego_env.judges import Judge
+from nego_env.judging import resolve_judge
 from nego_env.moves import Move, completion_words
 from nego_env.rollout import play, run_blocking
 from nego_env.rules import State, StopReason, pending, resolve, start
 from nego_env.scenario import Issue, Option, Scenario, Seat, Stakes, decode_scenario, encode_scenario
-from nego_env.session import resolve_judge
 from nego_env.transcript import Transcript, decode, header
 from nego_env.verdict import Case, Verdict
 from nego_env.view import View, rules_text, seat_randoms, view

@@ -12,21 +12,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
-from nego_env.aec import RENDER_MODES, central_state, check_render_mode
 from nego_env.errors import MoveError, SettingsError
+from nego_env.face import RENDER_MODES, Face, check_render_mode
 from nego_env.judges import Judge
 from nego_env.moves import MAX_CHARS
-from nego_env.safe_text import visible
 from nego_env.session import Codecs, ScenarioLike, Session, names_max_rounds
-from nego_env.transcript import Transcript
 from nego_env.view import View
 
 
-class ParallelNegotiation(ParallelEnv[str, Any, Any]):
+class ParallelNegotiation(Face, ParallelEnv[str, Any, Any]):
     """Negotiation with every seat stepping at once.
 
     Arguments as for `raw_env`, plus `flat`: observations are then the bare feature Box and the mask stands in
@@ -132,42 +129,19 @@ class ParallelNegotiation(ParallelEnv[str, Any, Any]):
 
     def _observations(self) -> dict[str, Any]:
         if self.flat:
-            return {a: self.session.observation(i, noop=True)["observation"] for i, a in enumerate(self.agents)}
+            return {a: self.session.features(i) for i, a in enumerate(self.agents)}
         return {a: self.session.observation(i, noop=True) for i, a in enumerate(self.agents)}
 
     def _infos(self) -> dict[str, Any]:
         infos: dict[str, Any] = self.session.infos(self.agents)
         if self.flat:
             for i, a in enumerate(self.agents):
-                infos[a]["action_mask"] = self.session.observation(i, noop=True)["action_mask"]
+                infos[a]["action_mask"] = self.session.mask(i, noop=True)
         return infos
-
-    def state(self) -> npt.NDArray[np.float32]:
-        """(possible seats x F,) float32: every seat's features, for centralised critics. Structured dilemmas only."""
-        return central_state(self.session)
 
     def view(self, agent: str) -> View:
         """The `View` an agent object is given at this seat."""
         return self.session.view(self.possible_agents.index(agent))
-
-    @property
-    def transcript(self) -> Transcript | None:
-        """The record of the match once it is over; None while it runs."""
-        return self.session.transcript
-
-    def render(self) -> str | None:
-        """`ansi`: the dialogue so far as a string. `human`: prints what was said since the last call."""
-        if self.render_mode == "ansi":
-            return visible(self.session.dialogue)
-        if self.render_mode == "human":
-            lines = self.session.dialogue_lines
-            for line in lines[self._printed :]:
-                print(visible(line))  # noqa: T201  # what human mode is for
-            self._printed = len(lines)
-        return None
-
-    def close(self) -> None:
-        """Nothing to release; may be called twice."""
 
 
 def _is(action: Any, number: int) -> bool:

@@ -32,11 +32,12 @@ from nego_env.agents import AgentLike, NamedAgent, Reply, Said, resolve_agent
 from nego_env.codec import ActTable
 from nego_env.errors import AgentError, Leave, MoveError, SettingsError
 from nego_env.judges import Judge
+from nego_env.judging import Terms, check_verdict, judge_fault
 from nego_env.moves import MAX_CHARS, Move
 from nego_env.packs import Suite
-from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, judged, pending, resolve, start, utter
+from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, judged, pending, start, utter
 from nego_env.scenario import Scenario
-from nego_env.session import ScenarioLike, as_suite, check_verdict, judge_fault, plain, resolve_judge
+from nego_env.session import ScenarioLike, as_suite, plain
 from nego_env.store import EpisodeMeta, TranscriptWriter, TurnMeta, read_final
 from nego_env.transcript import Transcript, episode_id, header, transcript
 from nego_env.view import View, seat_randoms, view
@@ -74,26 +75,26 @@ class Run:
         if not self.ids:
             raise SettingsError(f"suite {self.suite.name!r} is empty")
         self.seed = seed
-        self._codecs = codecs
-        self._options: dict[str, Any] = {
-            "max_rounds": max_rounds,
-            "memory": memory,
-            "selfishness": selfishness,
-            "completion": completion,
-            "complete": complete,
-            "max_chars": max_chars,
-        }
-        self._judge = judge
-        self._judges: dict[str, Judge] = {}
+        self.terms = Terms(
+            codecs=codecs,
+            judge=judge,
+            max_rounds=max_rounds,
+            memory=memory,
+            selfishness=selfishness,
+            completion=completion,
+            complete=complete,
+            max_chars=max_chars,
+        )
         given: list[Any] = list(agents) if isinstance(agents, (list, tuple)) else [agents]
         if not given:
             raise AgentError("no agents given")
-        known: dict[Any, NamedAgent] = {}
+        known: dict[str | int, NamedAgent] = {}  # every mention of one agent is one object, so that its calls batch
+        self.agents: list[NamedAgent] = []
         for a in given:
             key = a if isinstance(a, str) else id(a)
             if key not in known:
                 known[key] = resolve_agent(a)
-        self.agents = [known[a if isinstance(a, str) else id(a)] for a in given]
+            self.agents.append(known[key])
         self._acts: ActTable | None = None
         self.episode(0)
 
@@ -116,21 +117,10 @@ class Run:
                 )
         return tuple(self.agents[i % len(self.agents)] for i in range(scenario.n))
 
-    def judge(self, scenario: Scenario) -> Judge:
-        """Who judges a scenario."""
-        if scenario.kind not in self._judges:
-            self._judges[scenario.kind] = resolve_judge(self._judge, scenario.kind)
-        return self._judges[scenario.kind]
-
-    def settings(self, scenario: Scenario) -> Settings:
-        """The settings a scenario is played under."""
-        codecs = self._codecs if isinstance(self._codecs, str) else tuple(self._codecs)[: scenario.n]
-        return resolve(scenario, codecs=codecs, judge=self.judge(scenario).name, **self._options)
-
     def episode(self, index: int) -> tuple[Scenario, Settings, tuple[NamedAgent, ...]]:
         """Everything an episode is played with, but its seed."""
         scenario = self.scenario(index)
-        return scenario, self.settings(scenario), self.seats(scenario)
+        return scenario, self.terms.settings(scenario), self.seats(scenario)
 
     def id(self, index: int) -> str:
         """The episode's id: what a transcript file is checked against."""
@@ -367,7 +357,7 @@ class _Table:
 
     def __init__(self, engine: _Engine, scenario: Scenario, seats: tuple[NamedAgent, ...], state: State) -> None:
         self.engine, self.scenario, self.seats, self.state = engine, scenario, seats, state
-        self.judge = engine.run.judge(scenario)
+        self.judge = engine.run.terms.judge(scenario)
         self.randoms = seat_randoms(state.header, scenario.n)
         self.players: list[Any] = []
         self.turns: list[TurnMeta] = []

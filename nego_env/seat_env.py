@@ -14,9 +14,9 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from nego_env.aec import RENDER_MODES, check_render_mode
 from nego_env.agents import AgentLike, NamedAgent, Reply, resolve_agent
 from nego_env.errors import AgentError, MoveError, SettingsError
+from nego_env.face import RENDER_MODES, check_render_mode
 from nego_env.rules import CodecName
 from nego_env.safe_text import visible
 from nego_env.session import ScenarioLike, Session

@@ -6,63 +6,40 @@ Everything that decides what happens is in `nego_env.rules`.
 
 from __future__ import annotations
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
-import msgspec
 import numpy as np
 from gymnasium import spaces
 
 from nego_env.codec import ActTable, Features, Mask, SeatCoder, UnicodeText, feature_size
-from nego_env.errors import JudgeError, MoveError, SettingsError
+from nego_env.errors import MoveError, SettingsError
 from nego_env.judges import Judge
+from nego_env.judging import Terms, settle
 from nego_env.moves import MAX_CHARS, Move
 from nego_env.packs import LooseScenarios, Shape, Suite, find
-from nego_env.registry import entry_points, load_named, load_python
 from nego_env.rules import (
     CodecName,
     Settings,
-    Standing,
     State,
     StopReason,
-    Utterance,
-    case,
     fail,
-    judged,
-    pending,
-    resolve,
     start,
     utter,
 )
-from nego_env.scenario import Kept, Scenario
+from nego_env.scenario import Scenario
+from nego_env.seat_writer import TEXT_KEYS, SeatWriter
 from nego_env.transcript import Transcript, header, transcript
-from nego_env.verdict import Verdict
-from nego_env.view import SeatRandom, View, rules_text, seat_randoms, view, window
-from nego_env.wording import (
-    NO_TABLE,
-    SILENCE,
-    issues_text,
-    line_text,
-    personas_text,
-    revealed_text,
-    stakes_text,
-    table_text,
-)
+from nego_env.view import SeatRandom, View, seat_randoms, view, window
+from nego_env.wording import personas_text, revealed_text, said_text
 
 ScenarioLike = Scenario | Suite | str | Path
 Codecs = CodecName | Sequence[CodecName] | Mapping[str, CodecName]
 
 DEFAULT_SCENARIO = "train"
-TEXT_KEYS = (
-    "task", "issues", "persona", "stakes", "rules", "dialogue", "table", "published", "notice", "personas",
-)  # fmt: skip
-"""Text fields of a text seat's observation: the dilemma; what there is to settle; own objective; own scores; the rules;
-the talk in the memory window; the deal on the table and its worth to the seat; published scores; what was wrong with
-the seat's last tag; every persona (finalizer's turn only). Empty where there is nothing."""
 Info = dict[str, float | int]
 INFO_KEYS = ("round", "phase", "agreed", "score", "unscored", "malformed", "your_turn")
 """Numbers, the same keys from reset to the end: round (1, 2, ...); phase (0 dialogue, 1 completion, 2 over); agreed (0/1);
@@ -74,46 +51,6 @@ MAX_STATIC = 10**9
 CACHED_SCENARIOS = 256
 
 
-def resolve_judge(judge: str | Judge | None, kind: Literal["structured", "open"]) -> Judge:
-    """A judge by registered name, as `file.py:NAME` or `module:NAME`, or as an object; None is `exact` on structured
-    dilemmas and `heuristic` on open ones."""
-    if judge is None:
-        judge = "exact" if kind == "structured" else "heuristic"
-    if isinstance(judge, str):
-        name, colon, argument = judge.partition(":")
-        if colon and name not in entry_points("nego_env.judges"):
-            found: Any = load_python(judge, "judge", JudgeError)
-            judge = cast("Judge", found() if inspect.isclass(found) else found)
-        else:
-            factory = load_named("nego_env.judges", "judge", name, hint="your own: my_file.py:MyJudge")
-            judge = factory(argument) if argument else factory()
-    if not callable(getattr(judge, "judge", None)) and not callable(getattr(judge, "ajudge", None)):
-        raise JudgeError(f"a judge has a method judge(case), {type(judge).__name__} has none")
-    if not isinstance(getattr(judge, "name", None), str):
-        raise JudgeError(f"judge {type(judge).__name__} has no name")
-    return judge  # type: ignore[return-value]
-
-
-def check_verdict(verdict: object, judge: Judge, kind: str) -> Verdict:
-    """The verdict, if it is one of the kind asked for and a record can hold it; else `JudgeError`."""
-    if not isinstance(verdict, Verdict):
-        raise JudgeError(f"judge {judge.name!r} returned {type(verdict).__name__}, expected a Verdict")
-    if verdict.kind != kind:
-        raise JudgeError(f"judge {judge.name!r} returned a verdict of kind {verdict.kind!r}, asked for was {kind!r}")
-    value: object = verdict.value
-    if isinstance(value, (np.floating, np.integer)):  # the mean of several votes, as numpy has it
-        verdict = msgspec.structs.replace(verdict, value=float(value))
-    try:
-        return msgspec.convert(msgspec.to_builtins(verdict), Verdict)
-    except (msgspec.ValidationError, TypeError) as e:
-        raise JudgeError(f"judge {judge.name!r} returned a verdict that no record can hold: {e}") from None
-
-
-def judge_fault(judge: Judge, error: BaseException) -> str:
-    """What is recorded of a judge that failed: the same words from every face."""
-    return f"{judge.name}: {type(error).__name__}: {error}"
-
-
 def plain(said: str | Move) -> str | Move:
     """The same with words of type str exactly: `rng.choice([...])` returns a subclass that no record can hold."""
     if isinstance(said, str):
@@ -121,54 +58,6 @@ def plain(said: str | Move) -> str | Move:
     if isinstance(said.text, str) and type(said.text) is not str:
         return Move(str.__str__(said.text), said.act)
     return said
-
-
-def settle(state: State, judge: Judge) -> State:
-    """The state after every verdict that is due. A judge that fails ends the episode (`judge_error`)."""
-    while (due := pending(state)) is not None and due.what != "utterance":
-        try:
-            state = judged(state, check_verdict(judge.judge(case(state)), judge, due.what))
-        except Exception as e:
-            return fail(state, StopReason.JUDGE_ERROR, judge_fault(judge, e))
-    return state
-
-
-class SeatWriter:
-    """Text fields of one scenario. What does not change is put in words once; tables that come up again are kept."""
-
-    def __init__(self, scenario: Scenario, settings: Settings, arrays: Sequence[str] = ()) -> None:
-        """`arrays` are the fields that come before the texts."""
-        self.scenario, self.settings = scenario, settings
-        self._arrays = tuple(arrays)
-        self._still: dict[int, dict[str, Any]] = {}
-        self._kept_tables: Kept[tuple[int, Standing, tuple[bool, ...]], str] = Kept()
-        self.speakers = [line_text(scenario, Utterance(name, 1, "dialogue", "-"))[:-1] for name in scenario.seat_ids]
-        """What a seat's lines of dialogue begin with."""
-
-    def still(self, seat: int) -> dict[str, Any]:
-        """The arrays' fields (None) and every field of `TEXT_KEYS`, those that change over a match still empty."""
-        if seat not in self._still:
-            me = self.scenario.seats[seat]
-            self._still[seat] = (
-                dict.fromkeys(self._arrays)
-                | dict.fromkeys(TEXT_KEYS, "")
-                | {
-                    "task": self.scenario.task,
-                    "issues": issues_text(self.scenario),
-                    "persona": me.persona,
-                    "stakes": stakes_text(self.scenario, me.stakes),
-                    "rules": rules_text(self.scenario, seat, self.settings.max_rounds),
-                }
-            )
-        return self._still[seat]
-
-    def table(self, state: State, seat: int) -> str:
-        """`table_text`."""
-        if state.standing is None:
-            return NO_TABLE if self.scenario.issues else ""
-        key = seat, state.standing, state.accepted
-        found = self._kept_tables.get(key)
-        return self._kept_tables.keep(key, table_text(state, seat)) if found is None else found
 
 
 class _Ready(NamedTuple):
@@ -207,16 +96,16 @@ class Session:
         self.acts = ActTable(self.shape) if self.shape.options else None
         if "act" in self.codecs:
             (self.acts or ActTable(self.shape)).require_flat()
-        self._options: dict[str, Any] = {
-            "max_rounds": max_rounds,
-            "memory": memory,
-            "selfishness": selfishness,
-            "completion": completion,
-            "complete": complete,
-            "max_chars": max_chars,
-        }
-        self._judge = judge
-        self._judges: dict[str, Judge] = {}
+        self._terms = Terms(
+            codecs=self.codecs,
+            judge=judge,
+            max_rounds=max_rounds,
+            memory=memory,
+            selfishness=selfishness,
+            completion=completion,
+            complete=complete,
+            max_chars=max_chars,
+        )
         self.agents = tuple(agents) if agents is not None else None
         if self.agents is not None and len(self.agents) != self.shape.seats:
             raise SettingsError(f"{len(self.agents)} agent names for {self.shape.seats} seats")
@@ -226,7 +115,6 @@ class Session:
         self.max_chars = max_chars
         self.seed: int | None = None
         self.index = -1
-        self.attempt = 0
         self.state: State | None = None
         self.dialogue = ""
         self._begins: list[int] = []
@@ -273,10 +161,7 @@ class Session:
             self._cache.move_to_end(key)
             return self._cache[key]
         scenario = self.suite.get(key)
-        judge = self._judges.get(scenario.kind)
-        if judge is None:
-            judge = self._judges[scenario.kind] = resolve_judge(self._judge, scenario.kind)
-        settings = resolve(scenario, codecs=self.codecs[: scenario.n], judge=judge.name, **self._options)
+        judge, settings = self._terms.judge(scenario), self._terms.settings(scenario)
         coder = SeatCoder(scenario, self.shape, self.acts) if self.acts is not None else None
         writer = SeatWriter(scenario, settings, () if coder is None else ("observation", "legal_acts"))
         self._cache[key] = _Ready(scenario, settings, coder, writer, judge)
@@ -319,7 +204,7 @@ class Session:
         before_it = f"{self.dialogue}\n" if self.dialogue else ""
         self._begins.append(len(before_it))
         text = said_now.text
-        self.dialogue = f"{before_it}{self._writer.speakers[seat]}{_said(text)}"
+        self.dialogue = f"{before_it}{self._writer.speakers[seat]}{said_text(text)}"
         if said_now.notice is not None:
             self._faults[seat] = said_now.notice
         elif self._faults:
@@ -354,13 +239,19 @@ class Session:
 
     # ---------------------------------------------------------------- what seats see
     def features(self, seat: int) -> Features:
-        """(F,) float32 in [-1, 1]; zeros on an open dilemma of a mixed suite."""
+        """(F,) float32 in [-1, 1]; zeros on an open dilemma of a mixed suite, and for a seat the scenario lacks."""
         assert self.coder is not None  # only faces with features ask
+        if seat >= self.scenario.n:
+            return np.zeros(feature_size(self.shape), np.float32)
         return self.coder.features(self.playing, seat)
 
     def mask(self, seat: int, *, noop: bool = False) -> Mask:
-        """(A,) int8: 1 for acts that count now. With `noop` (A + 1,)."""
+        """(A,) int8: 1 for acts that count now. With `noop` (A + 1,): all that a seat the scenario lacks may do."""
         assert self.coder is not None
+        if seat >= self.scenario.n:
+            absent = np.zeros(self.coder.acts.size + noop, np.int8)
+            absent[-1] = noop
+            return absent
         return self.coder.mask(self.playing, seat, noop=noop)
 
     def texts(self, seat: int) -> dict[str, Any]:
@@ -401,18 +292,6 @@ class Session:
         seats = self.scenario.seat_ids
         return self.infos(seats)[seats[seat]]
 
-    def _absent(self, seat: int, noop: bool) -> dict[str, Any]:
-        """What a seat of the suite observes in a scenario with fewer seats: zeros, and the NOOP, if any, as only act."""
-        fields: dict[str, Any] = {}
-        if self.acts is not None:
-            fields["observation"] = np.zeros(feature_size(self.shape), np.float32)
-            mask = np.zeros(self.acts.size + noop, np.int8)
-            mask[self.acts.size :] = 1
-            fields["action_mask" if self.codecs[seat] == "act" else "legal_acts"] = mask
-        if self.codecs[seat] == "text":
-            fields |= dict.fromkeys(TEXT_KEYS, "")
-        return fields
-
     # ---------------------------------------------------------------- spaces
     def feature_space(self) -> spaces.Box:
         """Box of the features."""
@@ -442,15 +321,12 @@ class Session:
 
     def observation(self, seat: int, *, noop: bool = False) -> dict[str, Any]:
         """What a seat observes now, in its `observation_space`; nothing but its NOOP where the scenario lacks the seat."""
-        if seat >= self.scenario.n:
-            return self._absent(seat, noop)
-        coder, state = self.coder, self.playing
         if self.codecs[seat] == "act":
             return {"observation": self.features(seat), "action_mask": self.mask(seat, noop=noop)}
-        fields = self.texts(seat)
-        if coder is not None:
-            fields["observation"] = coder.features(state, seat)
-            fields["legal_acts"] = coder.mask(state, seat, noop=noop)
+        fields: dict[str, Any] = self.texts(seat) if seat < self.scenario.n else dict.fromkeys(TEXT_KEYS, "")
+        if self.coder is not None:
+            fields["observation"] = self.features(seat)
+            fields["legal_acts"] = self.mask(seat, noop=noop)
         return fields
 
 
@@ -463,13 +339,6 @@ def _ending(state: State) -> Info:
         "score": -1.0 if final is None else final.value,
         "unscored": int(state.stop is not None and state.rewards is None),
     }
-
-
-def _said(text: str) -> str:
-    """As in `line_text`: silence in words, further lines indented."""
-    if not text or text.isspace():
-        return SILENCE
-    return text.replace("\n", "\n    ") if "\n" in text else text
 
 
 def as_suite(scenario: ScenarioLike) -> Suite:

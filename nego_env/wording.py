@@ -75,11 +75,17 @@ def worth_text(stakes: Stakes, deal: Deal) -> str:
     return f"Worth {number(score(stakes, deal))} to you (gain {gain(stakes, deal):.2f})."
 
 
+def said_text(text: str) -> str:
+    """Words as a dialogue shows them: silence is named, and further lines are indented, so that nobody can put words into
+    another's mouth by starting a line with a name."""
+    if not text or text.isspace():
+        return SILENCE
+    return text.replace("\n", "\n    ") if "\n" in text else text
+
+
 def line_text(scenario: Scenario, u: Utterance) -> str:
-    """One utterance as a line of dialogue: `the harbour master (seat_0): ...`. Further lines of it are indented, so that
-    nobody can put words into another's mouth by starting a line with a name."""
-    said = u.text.replace("\n", "\n    ") if u.text.strip() else SILENCE
-    return f"{scenario.seats[int(u.seat[5:])].name} ({u.seat}): {said}"
+    """One utterance as a line of dialogue: `the harbour master (seat_0): ...`."""
+    return f"{scenario.seats[int(u.seat[5:])].name} ({u.seat}): {said_text(u.text)}"
 
 
 def dialogue_text(scenario: Scenario, utterances: Iterable[Utterance]) -> str:

@@ -82,7 +82,7 @@ class Replay:
 
     def _chosen(self, file: TranscriptFile) -> list[int]:
         """Positions in the file to show as text, JSON or picture."""
-        from nego_env.replay.library import position
+        from nego_env.replay.lookup import position
 
         if self.episode is not None:
             return [position(file, self.episode)]
@@ -133,7 +133,7 @@ class Replay:
         print(f"saved {what} of {len(file)}: {visible(str(path), newlines=False)}")
 
     def _play(self, file: TranscriptFile) -> None:
-        from nego_env.replay.library import position
+        from nego_env.replay.lookup import position
         from nego_env.replay.player import Player
 
         first = 0 if self.episode is None else position(file, self.episode)

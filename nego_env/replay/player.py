@@ -23,7 +23,7 @@ from textual.widgets import Footer, Input, Static
 
 from nego_env.errors import NegoError
 from nego_env.replay.frames import Episode, Frame, episode, seat_number
-from nego_env.replay.library import position
+from nego_env.replay.lookup import position
 from nego_env.replay.render import (
     Fitted,
     bar,
