@@ -10,7 +10,8 @@ Any callable is an agent, and so is an object with `act`. Beside `act`, an agent
    may know of it. Not called on an agent with `act_batch`, which sees `view.episode` and `view.seat`;
 4. `close()`: called once for everything spawned, when its episode ends;
 5. `kinds`: the kinds of dilemma it can play, such as `("structured",)`; seated at another, it is refused before a run starts;
-6. `one_at_a_time = True`: never two episodes at once (a person at a terminal).
+6. `one_at_a_time = True`: never two episodes at once (a person at a terminal);
+7. `ended(episode)`: told once that an episode is over (an agent with `act_batch` keeps its caches by episode).
 
 The engine uses `act_batch`, else `aact`, else `act`.
 """
@@ -29,13 +30,16 @@ from nego_env.view import View
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A move with what a trainer needs to know of how it was made; goes to the sidecar, not to the transcript."""
+    """A move with what a trainer needs to know of how it was made; goes to the sidecar and the token file, not to the
+    transcript."""
 
     move: str | Move
     prompt_ids: tuple[int, ...] = ()
-    """The tokens the model read."""
+    """The tokens the model read: its whole context or, where it `continues`, what came after its last reply's tokens."""
+    continues: bool = False
+    """The context is the one of this seat's last reply, that reply's tokens, and `prompt_ids`."""
     token_ids: tuple[int, ...] = ()
-    """The tokens it sampled, verbatim."""
+    """The tokens it sampled, verbatim, with the end-of-turn token where that was sampled."""
     logprobs: tuple[float, ...] = ()
     """One per sampled token, of the temperature-scaled, untruncated distribution."""
     finish_reason: str | None = None

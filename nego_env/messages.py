@@ -1,77 +1,252 @@
-"""A view as chat messages, and a whole transcript as one seat's chat.
+"""A view as chat messages: the one renderer, for every backend and for exports.
 
 1. The system message holds what never changes: task, issues, persona, stakes, rules.
 2. Each user message holds what is new since the seat last spoke: the others' words, then the round, the standing deal and
    any notice. It is rendered once and never altered, so contexts grow by appending.
 3. The seat's own words are the assistant messages, verbatim.
+4. Where a memory window forgets what the context holds, the context is made anew: the words still in the window, then
+   where things stand now.
+
+Two styles: `full` explains the rules in prose, for models that read; `brief` is for models of a few million parameters,
+which are trained on it: facts only, public words first and then one contiguous private table.
 """
 
 from __future__ import annotations
 
-from nego_env.errors import TranscriptError
-from nego_env.rules import State, Utterance
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol, get_args
+
+import msgspec
+from msgspec.structs import replace
+
+from nego_env.errors import SettingsError, TranscriptError, unknown_name
+from nego_env.rules import Revealed, Utterance
 from nego_env.transcript import Transcript
-from nego_env.view import notice, rules_text
+from nego_env.view import View, seat_randoms, view
 from nego_env.wording import (
+    NO_TABLE,
     completion_request,
     dialogue_text,
     issues_text,
+    number,
+    on_table_text,
     personas_text,
     revealed_text,
+    said_text,
     stakes_text,
-    table_text,
 )
 
-
-def system_message(state: State, seat: int) -> str:
-    """What a seat knows before anybody speaks."""
-    scenario = state.scenario
-    me = scenario.seats[seat]
-    parts = [
-        scenario.task,
-        issues_text(scenario),
-        f"Your objective, which you keep to yourself: {me.persona}",
-        f"Your scores, yours alone:\n{stakes_text(scenario, me.stakes)}" if me.stakes else "",
-        rules_text(scenario, seat, state.settings.max_rounds),
-    ]
-    return "\n\n".join(p for p in parts if p)
+Style = Literal["full", "brief"]
+STYLES: tuple[Style, ...] = get_args(Style)
 
 
-def user_message(state: State, seat: int, fresh: tuple[Utterance, ...], revealed_before: int = 0) -> str:
-    """What is new for a seat whose turn it is: `fresh` utterances of the others, then where things stand."""
-    if state.phase == "completion":
-        everything = dialogue_text(state.scenario, state.utterances)
-        return "\n\n".join([everything, personas_text(state.scenario), completion_request(state)])
-    published = revealed_text(state).splitlines()[revealed_before:]
-    parts = [
-        dialogue_text(state.scenario, fresh),
-        "Published scores:\n" + "\n".join(published) if published else "",
-        f"Round {state.round} of {state.settings.max_rounds}. {table_text(state, seat)}".strip(),
-        f"Note: {fault}." if (fault := notice(state, seat)) else "",
-    ]
-    return "\n\n".join(p for p in parts if p)
+class Message(msgspec.Struct, frozen=True):
+    """One message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """What a seat reads when it is its turn."""
+
+    messages: tuple[Message, ...]
+    """The whole context: the system message first, a user message last."""
+    continues: bool
+    """The context is the one of the turn before, the seat's words on it, and `fresh`."""
+    fresh: tuple[Message, ...]
+    """What is new where it continues; else all of `messages`."""
+
+
+class Conversation:
+    """One seat's chat over one episode: `observe` each view, then say with `said` what was answered."""
+
+    def __init__(self, style: Style = "full") -> None:
+        """Raises `NotFoundError` for a style that is none of `STYLES`."""
+        if style not in _RENDERERS:
+            raise unknown_name("style", style, STYLES)
+        self._render = _RENDERERS[style]
+        self._messages: tuple[Message, ...] = ()
+        self._heard = 0
+        self._told = 0
+        self._omitted = 0
+        self._answered = False
+
+    def observe(self, view: View) -> Turn:
+        """The context for a view. Call it once per view, in the order of the episode."""
+        continues = self._answered and view.omitted == self._omitted
+        fresh = (self._new(view),) if continues else self._anew(view)
+        self._messages = (*self._messages, *fresh) if continues else fresh
+        self._heard = view.omitted + len(view.utterances) + 1  # the next one is the seat's own
+        self._told, self._omitted, self._answered = len(view.revealed), view.omitted, False
+        return Turn(self._messages, continues, fresh)
+
+    def said(self, text: str) -> None:
+        """What the seat answered to the view last observed. Raises `SettingsError` when none waits for an answer."""
+        if not self._messages or self._answered:
+            raise SettingsError("said() follows observe(): there is no view to answer")
+        self._messages = (*self._messages, Message("assistant", text))
+        self._answered = True
+
+    def rest(self, view: View, heard: Sequence[Utterance]) -> tuple[Message, ...]:
+        """The chat with what others said after the seat last spoke, for an episode that is over."""
+        if not self._messages:
+            self._messages = (Message("system", self._render.system(view)),)
+        left = tuple(u for u in heard[self._heard :] if u.seat != view.seat)
+        return (*self._messages, Message("user", self._render.words(view, left))) if left else self._messages
+
+    def _new(self, view: View) -> Message:
+        fresh = [u for u in view.utterances[max(0, self._heard - view.omitted) :] if u.seat != view.seat]
+        return Message("user", self._render.turn(view, fresh, view.revealed[self._told :]))
+
+    def _anew(self, view: View) -> tuple[Message, ...]:
+        system = Message("system", self._render.system(view))
+        if view.phase == "completion":
+            return system, Message("user", self._render.turn(view, [], ()))
+        messages = [system]
+        waiting: list[Utterance] = []
+        opening = f"({view.omitted} earlier messages are out of your memory.)" if view.omitted else ""
+        for u in view.utterances:
+            if u.seat != view.seat:
+                waiting.append(u)
+                continue
+            heard = "\n\n".join(filter(None, [opening, self._render.words(view, waiting)]))
+            messages += [Message("user", heard), Message("assistant", u.text)]
+            waiting, opening = [], ""
+        status = self._render.turn(view, waiting, view.revealed)
+        return (*messages, Message("user", "\n\n".join(filter(None, [opening, status]))))
 
 
 def chat(transcript: Transcript, seat: str | int) -> list[dict[str, str]]:
-    """An episode as one seat's chat: system, then user and assistant in turn; a last user message where others spoke
-    after it. Raises `TranscriptError` for a seat that is none."""
+    """An episode as one seat's chat, whole whatever its memory window: system, then user and assistant in turn; a last user
+    message where others spoke after it. Raises `TranscriptError` for a seat that is none."""
     ids = transcript.scenario.seat_ids
     name = ids[seat] if isinstance(seat, int) and 0 <= seat < len(ids) else seat
     if name not in ids:
         raise TranscriptError(f"episode {transcript.id}: no seat {seat!r}; seats: {', '.join(ids)}")
     me = ids.index(str(name))
-    messages: list[dict[str, str]] = []
-    heard = told = 0
+    conversation = Conversation()
+    seen = None
     for state in transcript.states():
-        if not messages:
-            messages.append({"role": "system", "content": system_message(state, me)})
-        if state.awaiting != "utterance" or state.seat != me or len(state.utterances) >= len(transcript.utterances):
-            continue
-        fresh = tuple(u for u in state.utterances[heard:] if u.seat != name)
-        messages.append({"role": "user", "content": user_message(state, me, fresh, told)})
-        messages.append({"role": "assistant", "content": transcript.utterances[len(state.utterances)].text})
-        heard, told = len(state.utterances) + 1, len(state.revealed)
-    rest = tuple(u for u in transcript.utterances[heard:] if u.seat != name)
-    if rest:
-        messages.append({"role": "user", "content": dialogue_text(transcript.scenario, rest)})
-    return messages
+        whole = replace(state, settings=replace(state.settings, memory=None))
+        seen = view(whole, seat_randoms(state.header, transcript.scenario.n), me)
+        if state.awaiting == "utterance" and state.seat == me and len(state.utterances) < len(transcript.utterances):
+            conversation.observe(seen)
+            conversation.said(transcript.utterances[len(state.utterances)].text)
+    assert seen is not None  # `states` gives one before anybody speaks
+    return [{"role": m.role, "content": m.content} for m in conversation.rest(seen, transcript.utterances)]
+
+
+class _Renderer(Protocol):
+    """The texts of one style."""
+
+    def system(self, view: View) -> str:
+        """What a seat knows before anybody speaks."""
+        ...
+
+    def words(self, view: View, utterances: Iterable[Utterance]) -> str:
+        """Others' words."""
+        ...
+
+    def turn(self, view: View, fresh: Iterable[Utterance], published: Iterable[Revealed]) -> str:
+        """What is new for a seat whose turn it is, then where things stand."""
+        ...
+
+
+class _Full:
+    """Prose, and every rule."""
+
+    def system(self, view: View) -> str:
+        parts = [
+            view.task,
+            issues_text(view.scenario),
+            f"Your objective, which you keep to yourself: {view.persona}",
+            f"Your scores, yours alone:\n{stakes_text(view.scenario, view.stakes)}" if view.stakes else "",
+            view.rules,
+        ]
+        return "\n\n".join(p for p in parts if p)
+
+    def words(self, view: View, utterances: Iterable[Utterance]) -> str:
+        return dialogue_text(view.scenario, utterances)
+
+    def turn(self, view: View, fresh: Iterable[Utterance], published: Iterable[Revealed]) -> str:
+        if view.phase == "completion":
+            request = completion_request(view.scenario, view.table.deal if view.table else ())
+            return "\n\n".join([self.words(view, view.utterances), _personas(view), request])
+        lines = revealed_text(view.scenario, published)
+        parts = [
+            self.words(view, fresh),
+            f"Published scores:\n{lines}" if lines else "",
+            f"Round {view.round} of {view.max_rounds}. {_table(view)}".strip(),
+            f"Note: {view.notice}." if view.notice else "",
+        ]
+        return "\n\n".join(p for p in parts if p)
+
+
+class _Brief:
+    """Facts alone. On open dilemmas the task and the persona."""
+
+    def system(self, view: View) -> str:
+        others = ", ".join(s.name for i, s in enumerate(view.scenario.seats) if i != view.index)
+        lines = [f"You are {view.name}, with {others}.", view.persona]
+        if view.stakes is None:
+            return "\n".join([*lines, view.task])
+        for issue in view.scenario.issues:
+            lines.append(f"{issue.id} {issue.name}: " + "; ".join(f"{o.id} {o.label}" for o in issue.options))
+        rows = zip(view.scenario.issues, view.stakes.scores, strict=True)
+        lines += [
+            " ".join(f"{o.id} {number(x)}" for o, x in zip(issue.options, row, strict=True)) for issue, row in rows
+        ]
+        return "\n".join([*lines, f"walk {number(view.stakes.walk_away)}"])
+
+    def words(self, view: View, utterances: Iterable[Utterance]) -> str:
+        return "\n".join(f"{u.seat}: {said_text(u.text)}" for u in utterances)
+
+    def turn(self, view: View, fresh: Iterable[Utterance], published: Iterable[Revealed]) -> str:
+        if view.phase == "completion":
+            deal = " ".join(view.table.deal) if view.table else ""
+            return "\n".join([_personas(view), f"write the plan {deal}".strip()])
+        lines = [
+            self.words(view, fresh),
+            revealed_text(view.scenario, [r for r in published if r.seat != view.seat]),
+            f"round {view.round} of {view.max_rounds}" if view.stakes is not None else "",
+            self._table(view),
+            f"note: {view.notice}" if view.notice else "",
+        ]
+        return "\n".join(line for line in lines if line)
+
+    def _table(self, view: View) -> str:
+        """The deal on the table and its worth; the gain as a whole per cent, which is one token to a small model."""
+        if view.table is None:
+            return ""
+        worth = f"gain {round(100 * view.table.gain)}" if view.table.gain >= 0 else "loss"
+        return f"table {' '.join(view.table.deal)} by {view.table.by} worth {number(view.table.worth)} {worth}"
+
+
+_RENDERERS: dict[str, _Renderer] = {"full": _Full(), "brief": _Brief()}
+
+
+def system_message(view: View) -> str:
+    """What a seat knows before anybody speaks, in the full style."""
+    return _RENDERERS["full"].system(view)
+
+
+def user_message(view: View, fresh: Sequence[Utterance], revealed_before: int = 0) -> str:
+    """What is new for a seat whose turn it is, in the full style: `fresh` utterances of the others, then where things stand."""
+    return _RENDERERS["full"].turn(view, fresh, view.revealed[revealed_before:])
+
+
+def _table(view: View) -> str:
+    """The deal on the table and what it is worth to the seat. Empty on open dilemmas."""
+    if not view.scenario.issues:
+        return ""
+    if view.table is None:
+        return NO_TABLE
+    t, names = view.table, dict(zip(view.scenario.seat_ids, (s.name for s in view.scenario.seats), strict=True))
+    accepted = [names[seat] for seat in t.accepted]
+    return on_table_text(view.scenario, view.scenario.deal(t.deal), names[t.by], accepted, t.worth, t.gain)
+
+
+def _personas(view: View) -> str:
+    assert view.personas is not None  # the finalizer's view has them
+    return personas_text(view.scenario, view.personas)

@@ -39,6 +39,7 @@ from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, j
 from nego_env.scenario import Scenario
 from nego_env.session import ScenarioLike, as_suite, plain
 from nego_env.store import EpisodeMeta, TranscriptWriter, TurnMeta, read_final
+from nego_env.tokens import TOKEN_FORMAT, EpisodeTokens, TurnTokens
 from nego_env.transcript import Transcript, episode_id, header, transcript
 from nego_env.view import View, seat_randoms, view
 
@@ -279,9 +280,16 @@ class _Engine:
     """One run in progress."""
 
     def __init__(
-        self, run: Run, *, in_flight: int, timeout: float | None, redraws: int, writer: TranscriptWriter | None
+        self,
+        run: Run,
+        *,
+        in_flight: int,
+        timeout: float | None,
+        redraws: int,
+        writer: TranscriptWriter | None,
+        on_tokens: Callable[[Transcript, EpisodeTokens], None] | None,
     ) -> None:
-        self.run, self.redraws, self.writer = run, redraws, writer
+        self.run, self.redraws, self.writer, self.on_tokens = run, redraws, writer, on_tokens
         self.in_flight = 1 if run.one_at_a_time else in_flight
         self.callers = {id(a.agent): _Caller(a.agent, timeout) for a in run.agents}
         self.leaving = False
@@ -341,6 +349,7 @@ class _Engine:
             raise
         finally:
             table.close()
+            self._ended(head.id)
         if table.left:
             self.leaving = True
         return self._write(table)
@@ -348,8 +357,19 @@ class _Engine:
     def _write(self, table: _Table) -> Transcript:
         t = transcript(table.state)
         if self.writer is not None:
-            self.writer.write(t, table.meta())
+            self.writer.write(t, table.meta(), table.episode_tokens())
+        if self.on_tokens is not None:
+            self.on_tokens(t, table.episode_tokens())
         return t
+
+    def _ended(self, episode: str) -> None:
+        """Tell the agents that keep something by episode."""
+        for a in self.run.agents:
+            if callable(ended := getattr(a.agent, "ended", None)):
+                try:
+                    ended(episode)
+                except Exception:
+                    log.exception("%s: ended(%r) failed", a.name, episode)
 
 
 class _Table:
@@ -361,6 +381,7 @@ class _Table:
         self.randoms = seat_randoms(state.header, scenario.n)
         self.players: list[Any] = []
         self.turns: list[TurnMeta] = []
+        self.tokens: list[TurnTokens] = []
         self.left = False
         self.started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -389,6 +410,7 @@ class _Table:
         try:
             reply = await caller.ask(self.players[seat], view(self.state, self.randoms, seat))
             turn = _turn(reply, seat, time.perf_counter() - began)
+            tokens = _tokens(reply, seat, len(self.state.utterances))
             self.state = utter(self.state, _said(reply, self.engine.run, self.scenario))
         except TimeoutError:
             limit = f"no answer within {caller.timeout:g} s" if caller.timeout is not None else "timed out"
@@ -404,6 +426,8 @@ class _Table:
             self._fail(StopReason.AGENT_ERROR, seat, e)
             return
         self.turns.append(turn)
+        if tokens is not None:
+            self.tokens.append(tokens)
 
     async def _verdict(self) -> None:
         asked = case(self.state)
@@ -430,6 +454,11 @@ class _Table:
                     log.exception("closing %s failed", seat.name)
         self.players = []
 
+    def episode_tokens(self) -> EpisodeTokens:
+        """The token file's line."""
+        head = self.state.header
+        return EpisodeTokens(TOKEN_FORMAT, head.id, head.attempt, tuple(self.tokens))
+
     def meta(self) -> EpisodeMeta:
         """The sidecar's line."""
         return EpisodeMeta(
@@ -452,6 +481,23 @@ def _turn(reply: object, seat: int, seconds: float) -> TurnMeta:
         return msgspec.convert({**facts, "finish_reason": reply.finish_reason, "usage": reply.usage}, TurnMeta)
     except msgspec.ValidationError as e:
         raise AgentError(f"returned a Reply with a field of the wrong type: {e}") from None
+
+
+def _tokens(reply: object, seat: int, utterance: int) -> TurnTokens | None:
+    """What the token file keeps of a reply; None of one without tokens. Raises `AgentError` for tokens that are none."""
+    if not isinstance(reply, Reply) or not (reply.token_ids or reply.prompt_ids):
+        return None
+    if len(reply.logprobs) not in (0, len(reply.token_ids)):
+        raise AgentError(f"returned a Reply with {len(reply.logprobs)} logprobs for {len(reply.token_ids)} tokens")
+    return TurnTokens(
+        utterance=utterance,
+        seat=f"seat_{seat}",
+        read=reply.prompt_ids,
+        said=reply.token_ids,
+        logprobs=reply.logprobs,
+        continues=reply.continues,
+        finish=reply.finish_reason,
+    )
 
 
 def _told(e: BaseException) -> str:
@@ -489,12 +535,14 @@ async def rollout(
     timeout: float | None = None,
     redraws: int = 1,
     writer: TranscriptWriter | None = None,
+    on_tokens: Callable[[Transcript, EpisodeTokens], None] | None = None,
 ) -> AsyncGenerator[Transcript, None]:
     """The final attempt of every episode 0 ... episodes - 1, as each finishes. With a writer, episodes it holds a scored
     attempt of are skipped, and every attempt is written before it is yielded.
 
     `timeout` (seconds) binds each reply; `redraws` is how often an unscored episode is tried again. When the caller is
-    cancelled, episodes under way are recorded as interrupted.
+    cancelled, episodes under way are recorded as interrupted. `on_tokens` is given every attempt with the tokens its
+    language models read and sampled, before it is yielded.
     """
     if episodes < 0 or in_flight < 1 or redraws < 0 or (timeout is not None and timeout <= 0):
         raise SettingsError(
@@ -503,7 +551,7 @@ async def rollout(
         )
     done = writer.done if writer is not None else {}
     todo = (i for i in range(episodes) if not (i in done and done[i].scored))
-    engine = _Engine(run, in_flight=in_flight, timeout=timeout, redraws=redraws, writer=writer)
+    engine = _Engine(run, in_flight=in_flight, timeout=timeout, redraws=redraws, writer=writer, on_tokens=on_tokens)
     async with aclosing(engine.episodes(todo)) as finished:
         async for t in finished:
             yield t

@@ -267,10 +267,10 @@ class Session:
         if self.scenario.issues:
             fields["table"] = writer.table(state, seat)
             if state.revealed:
-                fields["published"] = revealed_text(state)
+                fields["published"] = revealed_text(self.scenario, state.revealed)
             fields["notice"] = self._faults.get(seat, "")
         if completing:
-            fields["personas"] = personas_text(self.scenario)
+            fields["personas"] = personas_text(self.scenario, [s.persona for s in self.scenario.seats])
         return fields
 
     def infos(self, seats: Sequence[str]) -> dict[str, Info]:

@@ -6,6 +6,7 @@
 3. A line carries its `attempt`; a scored one is final, an unscored one may be followed by another attempt.
 4. One writer at a time: the file itself is locked, and the lock dies with the process.
 5. `FILE.meta.jsonl` holds clocks, costs, finish reasons, hosts and versions: never needed to understand an episode.
+6. `FILE.tokens.jsonl` (`nego_env.tokens`) is written where it is asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from nego_env.errors import TranscriptError
+from nego_env.tokens import EpisodeTokens, tokens_path
 from nego_env.transcript import FORMAT, Transcript, decode
 
 _OPENING = b'{"format":"nego/'
@@ -135,7 +137,8 @@ class TranscriptWriter:
     run and is refused with a `TranscriptError` that says what it holds.
     """
 
-    def __init__(self, path: str | Path, expected: Callable[[int], str] | None = None) -> None:
+    def __init__(self, path: str | Path, expected: Callable[[int], str] | None = None, *, tokens: bool = False) -> None:
+        """`tokens`: also write the token file."""
         self.path = Path(path)
         self.notes: list[str] = []
         self.done: dict[int, Progress] = {}
@@ -144,6 +147,7 @@ class TranscriptWriter:
         try:
             self._resume(expected)
             self._meta = meta_path(self.path).open("ab")
+            self._tokens = _open_tokens(tokens_path(self.path)) if tokens else None
         except OSError as e:
             self._file.close()
             raise TranscriptError(f"{e.filename or self.path}: cannot be written: {e.strerror}") from None
@@ -196,9 +200,15 @@ class TranscriptWriter:
         again = t.attempt if t.stop.value == "interrupted" else t.attempt + 1
         self.done[t.index] = Progress(t.id, again, t.scored)
 
-    def write(self, t: Transcript, meta: EpisodeMeta | None = None) -> None:
-        """Append one episode: the transcript first, then its line in the sidecar. Raises `TranscriptError` when there is
-        no room, and leaves no half line behind."""
+    def write(self, t: Transcript, meta: EpisodeMeta | None = None, tokens: EpisodeTokens | None = None) -> None:
+        """Append one episode: its tokens, where they are written, then the transcript, then its line in the sidecar. Raises
+        `TranscriptError` when there is no room, and leaves no half line behind."""
+        if self._tokens is not None and tokens is not None:
+            try:
+                self._tokens.write(msgspec.json.encode(tokens) + b"\n")
+                self._tokens.flush()
+            except OSError as e:
+                raise TranscriptError(f"{tokens_path(self.path)}: cannot be written: {e.strerror}") from None
         self._append(t.encode() + b"\n")
         if meta is not None:
             self._meta.write(msgspec.json.encode(meta) + b"\n")
@@ -221,12 +231,23 @@ class TranscriptWriter:
         """Release the file."""
         self._file.close()
         self._meta.close()
+        if self._tokens is not None:
+            self._tokens.close()
 
     def __enter__(self) -> TranscriptWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _open_tokens(path: Path) -> BinaryIO:
+    """The token file for appending, a torn last line cut."""
+    if path.exists():
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            os.truncate(path, content.rfind(b"\n") + 1)
+    return path.open("ab")
 
 
 def _torn(line: bytes) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nego_env.accounting import canonical, gain, score
-from nego_env.rules import State, Utterance
+from nego_env.rules import Revealed, State, Utterance
 from nego_env.scenario import Deal, Scenario, Stakes
 from nego_env.view import prompt
 
@@ -51,28 +51,18 @@ def table_text(state: State, seat: int) -> str:
         return ""
     if state.standing is None:
         return NO_TABLE
-    deal = state.standing.deal
+    deal, by = state.standing
     stakes = scenario.seats[seat].stakes
     assert stakes is not None
-    return f"On the table: {deal_text(scenario, deal)}, {standing_text(state)}. {worth_text(stakes, deal)}"
+    accepted = [s.name for s, yes in zip(scenario.seats, state.accepted, strict=True) if yes]
+    return on_table_text(scenario, deal, scenario.seats[by].name, accepted, score(stakes, deal), gain(stakes, deal))
 
 
-def deal_text(scenario: Scenario, deal: Deal) -> str:
-    """A deal by option ids, then in labels."""
-    return f"{' '.join(scenario.ids(deal))} ({', '.join(scenario.labels(deal))})"
-
-
-def standing_text(state: State) -> str:
-    """Who proposed the deal on the table and who has accepted it."""
-    assert state.standing is not None
-    seats = state.scenario.seats
-    names = [s.name for s, yes in zip(seats, state.accepted, strict=True) if yes]
-    return f"proposed by {seats[state.standing.by].name}, accepted by {', '.join(names) or 'nobody'}"
-
-
-def worth_text(stakes: Stakes, deal: Deal) -> str:
-    """What a deal is worth to the seat that has these stakes."""
-    return f"Worth {number(score(stakes, deal))} to you (gain {gain(stakes, deal):.2f})."
+def on_table_text(scenario: Scenario, deal: Deal, by: str, accepted: Iterable[str], worth: float, gained: float) -> str:
+    """A deal by option ids, then in labels; whose it is; who has accepted it; what it is worth to the reader."""
+    consent = f"proposed by {by}, accepted by {', '.join(accepted) or 'nobody'}"
+    terms = f"{' '.join(scenario.ids(deal))} ({', '.join(scenario.labels(deal))})"
+    return f"On the table: {terms}, {consent}. Worth {number(worth)} to you (gain {gained:.2f})."
 
 
 def said_text(text: str) -> str:
@@ -93,28 +83,24 @@ def dialogue_text(scenario: Scenario, utterances: Iterable[Utterance]) -> str:
     return "\n".join(line_text(scenario, u) for u in utterances)
 
 
-def revealed_text(state: State) -> str:
-    """Every score published so far: `seat_1 A: A1 7 A2 0`, a line each."""
-    scenario = state.scenario
+def revealed_text(scenario: Scenario, revealed: Iterable[Revealed]) -> str:
+    """Published scores: `seat_1 A: A1 7 A2 0`, a line each."""
     lines = []
-    for r in state.revealed:
+    for r in revealed:
         issue = scenario.issues[scenario.issue_index[r.issue.upper()]]
         pairs = " ".join(f"{o.id} {number(x)}" for o, x in zip(issue.options, r.scores, strict=True))
         lines.append(f"{r.seat} {r.issue}: {pairs}")
     return "\n".join(lines)
 
 
-def personas_text(scenario: Scenario) -> str:
+def personas_text(scenario: Scenario, personas: Iterable[str]) -> str:
     """Every persona, for the finalizer."""
-    return "\n".join(f"{s.name}: {s.persona}" for s in scenario.seats)
+    return "\n".join(f"{s.name}: {p}" for s, p in zip(scenario.seats, personas, strict=True))
 
 
-def completion_request(state: State) -> str:
-    """What the finalizer is asked to write."""
-    if not state.scenario.issues:
+def completion_request(scenario: Scenario, deal: tuple[str, ...]) -> str:
+    """What the finalizer is asked to write. `deal`: option ids of the deal agreed; empty where there is none."""
+    if not scenario.issues:
         return prompt("completion_open")
-    deal = state.scenario.ids(state.standing.deal) if state.standing else ()
-    if not deal:
-        example = " ".join(i.options[0].id for i in state.scenario.issues)
-        return prompt("completion_structured").replace("{deal}", example)
-    return prompt("completion_structured").replace("{deal}", " ".join(deal))
+    ids = deal or tuple(i.options[0].id for i in scenario.issues)
+    return prompt("completion_structured").replace("{deal}", " ".join(ids))
