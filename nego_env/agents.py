@@ -77,10 +77,25 @@ class BatchAgent(Protocol):
         ...
 
 
+class NamedAgent(msgspec.Struct, frozen=True):
+    """An agent with the name it has in transcripts."""
+
+    name: str
+    agent: Agent
+
+
 AgentLike: TypeAlias = (
-    Agent | AsyncAgent | BatchAgent | Callable[[View], Said] | Callable[[View], Awaitable[Said]] | type[Any] | str
+    Agent
+    | AsyncAgent
+    | BatchAgent
+    | Callable[[View], Said]
+    | Callable[[View], Awaitable[Said]]
+    | type[Any]
+    | NamedAgent
+    | str
 )
-"""An agent, a callable, a class to make one of, or a name: `boulware`, `my_file.py:my_agent`, `package.module:name`."""
+"""An agent, a callable, a class to make one of, a `NamedAgent` that was made before, or a name: `boulware`,
+`my_file.py:my_agent`, `package.module:name`."""
 
 
 class CallableAgent:
@@ -96,13 +111,6 @@ class CallableAgent:
         return self.function(view)  # type: ignore[no-any-return]
 
 
-class NamedAgent(msgspec.Struct, frozen=True):
-    """An agent with the name it has in transcripts."""
-
-    name: str
-    agent: Agent
-
-
 def describe(agent: Any) -> str:
     """The name of an agent that was given as an object: its `spec`, or its qualified Python name."""
     spec = getattr(agent, "spec", None)
@@ -115,6 +123,8 @@ def describe(agent: Any) -> str:
 
 def resolve_agent(agent: AgentLike) -> NamedAgent:
     """The agent behind a name, a callable or an object. Raises `NotFoundError` or `AgentError` with a message that helps."""
+    if isinstance(agent, NamedAgent):
+        return agent
     if isinstance(agent, str):
         return NamedAgent(agent, _as_agent(_load(agent), agent))
     made = _as_agent(agent, repr(agent))

@@ -3,7 +3,8 @@
 1. A command is one frozen dataclass with a `run() -> int`. Its docstring is its help, `examples` stands under it, and its
    fields are the flags; a field without a default is positional.
 2. A class with `commands` (name -> command) is a group: `nego scenarios list`.
-3. Exit codes: 0 done, 1 ran but nothing came of it, 2 a mistake in the call, 130 interrupted. A mistake is one line on stderr.
+3. A class with `defaults(arguments)` gives the values that flags start from: presets.
+4. Exit codes: 0 done, 1 ran but nothing came of it, 2 a mistake in the call, 130 interrupted. A mistake is one line on stderr.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ def _parsed(command: Any, name: str, args: list[str]) -> Any:
     import tyro
 
     said = io.StringIO()
+    defaults = getattr(command, "defaults", None)
+    start = {} if defaults is None else {"default": defaults(args)}
     try:
         with contextlib.redirect_stderr(said):
             return tyro.cli(
@@ -107,6 +110,7 @@ def _parsed(command: Any, name: str, args: list[str]) -> Any:
                 prog=name,
                 description=_description(command),
                 config=(tyro.conf.PositionalRequiredArgs, tyro.conf.FlagCreatePairsOff),
+                **start,
             )
     except SystemExit as e:
         if e.code in (0, None):  # the help was asked for and printed

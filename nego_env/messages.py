@@ -184,20 +184,19 @@ class _Full:
 
 
 class _Brief:
-    """Facts alone. On open dilemmas the task and the persona."""
+    """Facts alone: the persona, the issues by name, the private table. On open dilemmas the persona and the task."""
 
     def system(self, view: View) -> str:
-        others = ", ".join(s.name for i, s in enumerate(view.scenario.seats) if i != view.index)
-        lines = [f"You are {view.name}, with {others}.", view.persona]
         if view.stakes is None:
-            return "\n".join([*lines, view.task])
-        for issue in view.scenario.issues:
-            lines.append(f"{issue.id} {issue.name}: " + "; ".join(f"{o.id} {o.label}" for o in issue.options))
-        rows = zip(view.scenario.issues, view.stakes.scores, strict=True)
-        lines += [
-            " ".join(f"{o.id} {number(x)}" for o, x in zip(issue.options, row, strict=True)) for issue, row in rows
+            return f"{view.persona}\n{view.task}"
+        names = [f"issue {issue.id} {issue.name}" for issue in view.scenario.issues]
+        table = [
+            f"{o.id} {number(x)}"
+            for i, row in zip(view.scenario.issues, view.stakes.scores, strict=True)
+            for o, x in zip(i.options, row, strict=True)
         ]
-        return "\n".join([*lines, f"walk {number(view.stakes.walk_away)}"])
+        scores = f"scores {' '.join(table)}"  # one line: each cell has the same spelling as in a tag
+        return "\n".join([view.persona, *names, scores, f"walk {number(view.stakes.walk_away)}"])
 
     def words(self, view: View, utterances: Iterable[Utterance]) -> str:
         return "\n".join(f"{u.seat}: {said_text(u.text)}" for u in utterances)

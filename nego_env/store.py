@@ -161,7 +161,7 @@ class TranscriptWriter:
             file = self.path.open("a+b", buffering=0)
         except OSError as e:
             raise TranscriptError(f"{self.path}: cannot be written: {e.strerror}") from None
-        if not _try_lock(file):
+        if not try_lock(file):
             file.close()
             raise TranscriptError(f"{self.path}: another process is writing to it; wait for it, or give another --out")
         return file
@@ -285,7 +285,7 @@ def _open_for_reading(path: Path) -> BinaryIO:
         raise TranscriptError(f"{path}: cannot be read: {e.strerror}") from None
 
 
-def _try_lock(file: Any) -> bool:
+def try_lock(file: Any) -> bool:
     """An exclusive lock on the open file; the operating system drops it when the process ends, however it ends."""
     try:
         if sys.platform == "win32":
