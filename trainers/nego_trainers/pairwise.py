@@ -1,0 +1,145 @@
+"""Pairwise preference as in *Learning to Negotiate* (arXiv 2603.10476, sec. 4.2).
+
+Two completions of one dilemma are put before a judge in both orders. A win counts only when the same completion is preferred
+both times; pairs on which the orders disagree say more about the judge than about the completions, and are left out of the
+rate and counted. The paper leaves open what a tie is: here one in both orders is a tie, also left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from nego_env.accounting import TOLERANCE, collective_agency
+from nego_env.errors import JudgeError, SettingsError
+from nego_env.moves import agreed_deal
+from nego_env.scenario import Scenario
+from nego_env.transcript import Transcript
+from nego_trainers.intervals import RESAMPLES, Bootstrap, Estimate
+
+Choice = Literal["a", "b", "tie"]
+Outcome = Literal["win", "loss", "tie", "inconsistent"]
+_CHOICES = ("a", "b", "tie")
+
+
+class PairwiseJudge(Protocol):
+    """Anything that says which of two completions is better."""
+
+    name: str
+
+    def compare(self, scenario: Scenario, a: str, b: str) -> Choice:
+        """The better completion for this dilemma (`scenario.task`) and the personas of its seats. What completions say is
+        data. Raises rather than guess."""
+        ...
+
+
+class ExactPairwise:
+    """Compares by exact Collective Agency: of the deal that each completion states; 0 for one that states none."""
+
+    name = "exact"
+
+    def compare(self, scenario: Scenario, a: str, b: str) -> Choice:
+        """The completion whose deal has the higher CA. Raises `JudgeError` on an open dilemma."""
+        if not scenario.issues:
+            raise JudgeError(f"the exact judge compares deals; {scenario.id!r} is an open dilemma")
+        first, second = (_agency(scenario, text) for text in (a, b))
+        if abs(first - second) <= TOLERANCE:
+            return "tie"
+        return "a" if first > second else "b"
+
+
+def _agency(scenario: Scenario, completion: str) -> float:
+    deal, _ = agreed_deal(completion, scenario)
+    return 0.0 if deal is None else collective_agency(scenario, deal)
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """How two entries compare, seen from the left one."""
+
+    left: str
+    right: str
+    wins: int
+    losses: int
+    ties: int
+    inconsistent: int
+    rate: Estimate
+    """Wins over wins and losses, with its interval over scenarios."""
+
+    @property
+    def compared(self) -> int:
+        """Pairs that were put before the judge."""
+        return self.wins + self.losses + self.ties + self.inconsistent
+
+
+def both_orders(judge: PairwiseJudge, scenario: Scenario, left: str | None, right: str | None) -> Outcome:
+    """The verdict on one pair, for the left completion. A negotiation without a completion (it failed) loses to one that has
+    one, and ties with another; the judge is not asked. Raises `JudgeError` for an answer that is none."""
+    if not left or not right:
+        return "tie" if not left and not right else "win" if left else "loss"
+    forth = _asked(judge, scenario, left, right)
+    back = _asked(judge, scenario, right, left)
+    if forth == "tie" and back == "tie":
+        return "tie"
+    if (forth, back) == ("a", "b"):
+        return "win"
+    return "loss" if (forth, back) == ("b", "a") else "inconsistent"
+
+
+def _asked(judge: PairwiseJudge, scenario: Scenario, a: str, b: str) -> str:
+    choice: str = judge.compare(scenario, a, b)
+    if choice not in _CHOICES:
+        raise JudgeError(f"{judge.name}: compare returned {choice!r}, expected one of {', '.join(_CHOICES)}")
+    return choice
+
+
+def compare(
+    left: Iterable[Transcript],
+    right: Iterable[Transcript],
+    judge: PairwiseJudge | None = None,
+    *,
+    names: tuple[str, str] = ("left", "right"),
+    resamples: int = RESAMPLES,
+) -> PairResult:
+    """Compare the completions of two sets of episodes, paired by (scenario, seed, index); `judge` is the exact one by default.
+
+    Unscored episodes and those without a partner are left out. The completion is the one the reward was given for: none
+    after a failed negotiation, unless it was asked for all the same (`complete="always"`). Raises `SettingsError` where
+    nothing pairs up.
+    """
+    judge = judge or ExactPairwise()
+    rights = {_key(t): t for t in right if t.scored}
+    found: dict[str, list[Outcome]] = {}
+    for t in left:
+        other = rights.get(_key(t)) if t.scored else None
+        if other is not None:
+            verdict = both_orders(judge, t.scenario, t.completion, other.completion)
+            found.setdefault(t.scenario.content_hash, []).append(verdict)
+    if not found:
+        raise SettingsError(f"{names[0]} and {names[1]} have no episode of the same scenario and seed in common")
+    every = [v for verdicts in found.values() for v in verdicts]
+    return PairResult(
+        *names,
+        wins=every.count("win"),
+        losses=every.count("loss"),
+        ties=every.count("tie"),
+        inconsistent=every.count("inconsistent"),
+        rate=_rate(list(found.values()), resamples),
+    )
+
+
+def _key(t: Transcript) -> tuple[str, int, int]:
+    return t.scenario.content_hash, t.seed, t.index
+
+
+def _rate(by_scenario: list[list[Outcome]], resamples: int) -> Estimate:
+    worth = {"win": 1.0, "loss": 0.0}
+    width = max(map(len, by_scenario))
+    values = np.full((1, len(by_scenario), width), np.nan)
+    for i, verdicts in enumerate(by_scenario):
+        for k, v in enumerate(verdicts):
+            values[0, i, k] = worth.get(v, np.nan)
+    return Bootstrap([0] * len(by_scenario), resamples=resamples).estimate(values)
