@@ -1,0 +1,54 @@
+"""Drills: chats of one exchange, bare of words, that ask for one skill many times over.
+
+Looking a score up by its option, finding the best option of an issue, and adding two tables up are what everything later
+rests on. In whole dialogues a model comes upon them late, if at all; in short rows where every other token asks for them it
+learns them within minutes. Numbers come from generated training dilemmas.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from nego_agents.bidding import additive
+from nego_env.scenario import Scenario
+from nego_env.wording import number
+from nego_trainers.tiny.lines import Line
+
+Rows = list[list[float]]
+
+
+def drill(scenario: Scenario, rng: random.Random) -> tuple[Line, ...]:
+    """One of the three drills, for one seat of a two-seat dilemma."""
+    me = rng.randrange(2)
+    own, other = (_rows(scenario, seat) for seat in (me, 1 - me))
+    ids = [[o.id for o in i.options] for i in scenario.issues]
+    stakes = scenario.seats[me].stakes
+    assert stakes is not None
+    cells = [(id, x) for names, row in zip(ids, own, strict=True) for id, x in zip(names, row, strict=True)]
+    system = Line("system", f"scores {_told(cells)}\nwalk {number(stakes.walk_away)}")
+    kind = rng.random()
+    if kind < 0.45:
+        rng.shuffle(cells)
+        return system, Line("user", "round 1 of 7"), Line("assistant", f"For me {_told(cells)}.")
+    lines, rows = [], [np.array(row) for row in own]
+    for i in range(len(ids)):
+        if kind >= 0.65 and rng.random() < 0.9:
+            rows[i] = rows[i] + np.array(other[i])
+            pairs = list(zip(ids[i], other[i], strict=True))
+            lines.append(f"seat_{1 - me} {scenario.issues[i].id}: {_told(pairs)}")
+    worth = additive(rows)
+    best = np.unravel_index(int(np.argmax(worth)), [len(row) for row in rows])
+    deal = " ".join(ids[i][int(j)] for i, j in enumerate(best))
+    return system, Line("user", "\n".join([*lines, "round 1 of 7"])), Line("assistant", f"[Propose: {deal}]")
+
+
+def _rows(scenario: Scenario, seat: int) -> Rows:
+    stakes = scenario.seats[seat].stakes
+    assert stakes is not None  # drills are of structured dilemmas
+    return [list(row) for row in stakes.scores]
+
+
+def _told(cells: list[tuple[str, float]]) -> str:
+    return " ".join(f"{id} {number(x)}" for id, x in cells)

@@ -1,0 +1,95 @@
+"""A pretrained model as a folder: weights (safetensors), tokenizer, `nego.json` (recipe, hash, probes), model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nego_trainers.tiny.pretrain import RECIPE_VERSION, Recipe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from nego_trainers.tiny.probes import Probes
+
+WEIGHTS = "model.safetensors"
+
+
+def save(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    recipe: Recipe,
+    *,
+    probes: Probes | None = None,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """Write the folder; returns what `nego.json` says."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)
+    facts = {
+        "style": "brief",
+        "recipe_version": RECIPE_VERSION,
+        "recipe": asdict(recipe),
+        "weights_sha256": weights_hash(folder),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "probes": None if probes is None else {k: round(v, 3) for k, v in asdict(probes).items()},
+        "seconds": None if seconds is None else round(seconds),
+    }
+    (folder / "nego.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(card(facts), encoding="utf-8")
+    return facts
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of the weights."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+
+
+def card(facts: dict[str, Any]) -> str:
+    """The model card."""
+    recipe = facts["recipe"]
+    probes = facts["probes"] or {}
+    measured = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in probes.items())
+    return f"""---
+license: apache-2.0
+language: en
+pipeline_tag: text-generation
+---
+
+# nego-tiny
+
+A causal language model of {facts["parameters"]:,} parameters (Llama form, byte-level BPE of {recipe["vocabulary"]} pieces) that
+negotiates structured dilemmas of two seats in nego-env. It exists so that everything that takes a model works at once,
+offline, on a CPU, and so that self-play has something to start from.
+
+## How it was made
+
+`nego pretrain --seed {recipe["seed"]}` (recipe version {facts["recipe_version"]}): {recipe["steps"]} steps of
+{recipe["rows"]} chats between scripted demonstrators of mixed skill over the *training* themes, on one thread.
+No text by anybody else is in it: the dilemmas are generated, and the phrases are this project's own.
+Demonstrators who reveal their scores before they propose do better than those who do not, and both kinds are shown.
+`nego.json` holds the whole recipe and the hash of the weights.
+
+## What it can do
+
+Measured on held-out themes, whose words it never saw:
+
+| probe | |
+|---|---|
+{measured}
+
+It reads the *brief* prompt style: its persona, the issues' names, its scores as one table, what the others said and
+published, and what the deal on the table is worth to it. It ends most messages in a tag: `[Reveal: A]`, `[Propose: A2 B1]`,
+`[Accept]`, `[Ask: A]`.
+
+## What it cannot do
+
+Its words are set phrases and carry no argument; the persona sentence does little beside the table. On an open dilemma what it
+says means nothing. It was shown two seats, two to four issues and two to four options; beyond that it is out of its depth.
+It adds two-digit numbers by feel. It is a test subject, not an adviser.
+"""
