@@ -17,6 +17,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from inspect import cleandoc
 from itertools import dropwhile, takewhile
 from typing import Any
 
@@ -137,7 +138,7 @@ def _is_rule(row: str) -> bool:
 
 
 def _description(command: Any) -> str:
-    doc = (command.__doc__ or "").strip()
+    doc = cleandoc(command.__doc__ or "")
     examples = _examples(command)
     return f"{doc}\n\nExamples:\n{examples}" if examples else doc
 

@@ -94,7 +94,7 @@ class Importer(Protocol):
     name: str
 
     def sniff(self, path: Path) -> bool:
-        """Whether the path looks like this format. Cheap; reads no more than a listing."""
+        """Whether the path looks like this format. Cheap: reads no more than a listing and the opening of files."""
         ...
 
     def load(self, path: Path) -> list[Scenario]:

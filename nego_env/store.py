@@ -126,7 +126,7 @@ class Progress(msgspec.Struct, frozen=True):
 
     id: str
     next_attempt: int
-    """The attempt to play next: one more than the last, or the same again when that one was interrupted."""
+    """The attempt to play next: one more than the last, or the same again when that one was interrupted or out of budget."""
     scored: bool
 
 
@@ -197,7 +197,7 @@ class TranscriptWriter:
             )
         if t.index in self.done and self.done[t.index].scored:
             return
-        again = t.attempt if t.stop.value == "interrupted" else t.attempt + 1
+        again = t.attempt if t.stop.value in ("interrupted", "budget") else t.attempt + 1
         self.done[t.index] = Progress(t.id, again, t.scored)
 
     def write(self, t: Transcript, meta: EpisodeMeta | None = None, tokens: EpisodeTokens | None = None) -> None:

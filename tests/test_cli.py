@@ -61,11 +61,11 @@ def nego(*args: str, stdin: str = "", **options: object) -> subprocess.Completed
     ("args", "told"),
     [
         (["paly"], "unknown command 'paly'; did you mean 'play'"),
-        (["zzzz"], "unknown command 'zzzz'; known: agents, demo, play, replay, scenarios"),
+        (["zzzz"], "unknown command 'zzzz'; known: agents, demo, evaluate, play, pretrain, replay, scenarios, train"),
         (["play", "--scenario", "thesis-deadlin"], "unknown scenario 'thesis-deadlin'; did you mean 'thesis-deadline'"),
         (
             ["play", "--scenario", "zzzz"],
-            "unknown scenario 'zzzz'; packs: heldout, open, train (nego scenarios list shows",
+            "unknown scenario 'zzzz'; packs: duels, duels-validation, heldout, open, train (nego scenarios list shows",
         ),
         (["play", "--scenario", "no/such.toml"], "no file or folder no/such.toml"),
         (["play", "--agents", "bulware"], "unknown agent 'bulware'; did you mean 'boulware'"),
@@ -281,7 +281,7 @@ def test_json_is_one_object_per_episode_and_nothing_else(capsys: Said) -> None:
         ["scenarios", "list", "open", "--json"],
         ["scenarios", "show", ALLOTMENT, "--json"],
         ["scenarios", "show", ALLOTMENT, "--all", "--json"],
-        ["demo", "--quick", "--json"],
+        ["demo", "--scripted", "--quick", "--json"],
     ],
     ids=" ".join,
 )
@@ -488,7 +488,7 @@ def test_a_full_disk_is_one_line(args: list[str]) -> None:
 
 def test_the_demo_table_fits_forty_columns(capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    assert main(["demo", "--quick"]) == 0
+    assert main(["demo", "--scripted", "--quick"]) == 0
     out = capsys.readouterr().out
     assert "a wider screen shows their 95 % intervals" in " ".join(out.split())
     table = out[out.index("20 dilemmas for each agent") : out.index("One agent in every seat")]

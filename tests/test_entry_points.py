@@ -17,13 +17,13 @@ from nego_env.rollout import play
 
 OURS = {
     "nego_env.agents": {
-        "boulware", "conceder", "human", "injector", "logroller", "mediator", "micro", "random", "revealer", "scripted",
-        "stonewaller", "sycophant", "tit-for-tat",
+        "boulware", "conceder", "hf", "human", "injector", "logroller", "mediator", "micro", "premature", "random",
+        "revealer", "scripted", "stonewaller", "sycophant", "tit-for-tat",
     },
     "nego_env.judges": {"exact", "heuristic"},
-    "nego_env.packs": {"heldout", "open", "train"},
-    "nego_env.importers": {"llm-deliberation"},
-    "nego_env.commands": {"agents", "demo", "play", "replay", "scenarios"},
+    "nego_env.packs": {"duels", "duels-validation", "heldout", "open", "train"},
+    "nego_env.importers": {"casino", "genius", "llm-deliberation", "moralchoice", "open-spiel"},
+    "nego_env.commands": {"agents", "demo", "evaluate", "play", "pretrain", "replay", "scenarios", "train"},
 }  # fmt: skip
 
 STRANGER = '''

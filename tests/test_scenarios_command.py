@@ -93,12 +93,14 @@ def test_without_an_argument_people_get_a_line_for_each_pack(capsys: Said) -> No
     heading, *lines, blank, how = out.splitlines()
     assert heading.split() == ["pack", "kind", "scenarios", "what", "it", "is"]
     assert [line.split()[:3] for line in lines] == [
+        ["duels", "structured", "500"],
+        ["duels-validation", "structured", "200"],
         ["heldout", "structured", "500"],
         ["open", "open", "13"],
         ["train", "structured", "500"],
     ]
-    assert lines[0].endswith("Held-out dilemmas")
-    assert (blank, how) == ("", "List the scenarios of one: nego scenarios list heldout")
+    assert lines[2].endswith("Held-out dilemmas")
+    assert (blank, how) == ("", "List the scenarios of one: nego scenarios list duels")
 
 
 def test_a_filter_lists_the_scenarios_of_every_pack(capsys: Said) -> None:
@@ -136,11 +138,15 @@ FAULT = "pack 'bad-pack' (nego_strange_packs:bad) cannot be loaded: ValueError: 
 def test_a_pack_that_cannot_be_loaded_costs_a_note(capsys: Said) -> None:
     out, err = scenarios(capsys, "list")
     assert err == f"nego: note: {FAULT}\n"
-    assert [line.split()[0] for line in out.splitlines()[1:5]] == ["duets", "heldout", "open", "train"]
+    assert [line.split()[0] for line in out.splitlines()[1:7]] == [
+        "duels", "duels-validation", "duets", "heldout", "open", "train",
+    ]  # fmt: skip
     assert "Two and three." in out
     out, err = scenarios(capsys, "list", "--json")
     assert err == f"nego: note: {FAULT}\n"
-    assert {json.loads(line)["pack"] for line in out.splitlines()} == {"duets", "heldout", "open", "train"}
+    assert {json.loads(line)["pack"] for line in out.splitlines()} == {
+        "duels", "duels-validation", "duets", "heldout", "open", "train",
+    }  # fmt: skip
     assert main(["play", "--scenario", "thesis-deadline", "--json"]) == 0
     assert capsys.readouterr().err == ""
 

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from nego_env.errors import ScenarioError
 from nego_env.scenario import Acceptance, Issue, Option, Protocol, Scenario, Seat, Stakes
+from nego_scenarios.importers.reading import Text, licence, read_text
 
 PROPOSER_BONUS = 10.0
 """Extra points of p1 when every party reaches its minimum (arXiv 2309.17234)."""
@@ -37,12 +38,10 @@ MAX_BYTES = 1_000_000
 
 _ROLES = ("p1", "p2", "player", "target")
 _MARKS = ("config.txt", "global_instructions.txt", "initial_deal.txt", "scores_files", "individual_instructions")
-_LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "COPYING")
 _QUESTION = "Which deal should they settle on?"
 _SOURCE = "LLM-Deliberation (arXiv 2309.17234)"
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _RULE = re.compile(r"\s*([=_*~-])\1{2,}\s*")
 _BULLET = re.compile(r"^\s*[-*•–]\s+")
 _OPENS_SENTENCE = re.compile(r"\s*(?:[-*•–]\s|issue [a-z]\b|[=_*~-]{3,}\s*$)", re.IGNORECASE)
@@ -118,46 +117,10 @@ def _is_game(path: Path) -> bool:
     return path.is_dir() and sum((path / mark).exists() for mark in _MARKS) >= 2
 
 
-class _Text(NamedTuple):
-    path: Path
-    lines: tuple[str, ...]
-
-    def error(self, number: int, message: str) -> ScenarioError:
-        """`number` counts from 1, as editors do."""
-        return ScenarioError(f"{self.path}:{number}: {message}")
-
-    def filled(self) -> list[tuple[int, str]]:
-        """(line number, stripped line) of the lines with something on them."""
-        return [(i, line.strip()) for i, line in enumerate(self.lines, 1) if line.strip()]
-
-
-def _read(path: Path) -> _Text:
-    """A text file with any newlines and an optional byte order mark. Raises `ScenarioError` unless it is UTF-8 text."""
-    try:
-        with path.open("rb") as f:
-            raw = f.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise ScenarioError(f"{path}: missing; a game folder has {', '.join(_MARKS)}") from None
-    except OSError as e:
-        raise ScenarioError(f"{path}: cannot be read: {e.strerror}") from None
-    if len(raw) > MAX_BYTES:
-        raise ScenarioError(f"{path}: larger than {MAX_BYTES} bytes, so it is no game description")
-    try:
-        decoded = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        line = _newlines(raw[: e.start].decode("utf-8", "replace")).count("\n") + 1
-        raise ScenarioError(f"{path}:{line}: byte 0x{raw[e.start]:02x} is not UTF-8 text; save it as UTF-8") from None
-    text = _Text(path, tuple(_newlines(decoded).split("\n")))
-    for number, content in enumerate(text.lines, 1):
-        if found := _CONTROL.search(content):
-            raise text.error(number, f"control character {found[0]!r}; this is no text file")
-    if not decoded.strip():
-        raise text.error(1, "the file is empty")
-    return text
-
-
-def _newlines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+def _read(path: Path) -> Text:
+    return read_text(
+        path, what="game description", max_bytes=MAX_BYTES, missing=f"a game folder has {', '.join(_MARKS)}"
+    )
 
 
 # ---------------------------------------------------------------- parties
@@ -171,7 +134,7 @@ class _Party(NamedTuple):
     """`path:line` of its line in config.txt."""
 
 
-def _parties(config: _Text) -> list[_Party]:
+def _parties(config: Text) -> list[_Party]:
     """The parties in seat order: p1, p2, then file order."""
     parties: list[_Party] = []
     for number, line in config.filled():
@@ -187,7 +150,7 @@ def _parties(config: _Text) -> list[_Party]:
     return sorted(parties, key=lambda p: min(_ROLES.index(p.role), 2))
 
 
-def _party(config: _Text, number: int, line: str) -> _Party:
+def _party(config: Text, number: int, line: str) -> _Party:
     fields = [field.strip().strip('"“”').strip() for field in line.rstrip(", \t").split(",")]
     if len(fields) != 5 or not all(fields):
         raise config.error(
@@ -204,7 +167,7 @@ def _party(config: _Text, number: int, line: str) -> _Party:
     return _Party(name, file.removesuffix(".txt"), role.lower(), incentive, model, f"{config.path}:{number}")
 
 
-def _check_distinct(config: _Text, number: int, party: _Party, other: _Party) -> None:
+def _check_distinct(config: Text, number: int, party: _Party, other: _Party) -> None:
     at = f"line {other.where.rpartition(':')[2]}"
     if party.name.lower() == other.name.lower():
         raise config.error(number, f"party {party.name!r} is listed twice ({at}); names must differ")
@@ -243,7 +206,7 @@ class _Split(NamedTuple):
     drafts: list[_Draft]
 
 
-def _split(shared: _Text) -> _Split:
+def _split(shared: Text) -> _Split:
     """The story and the issues; a ruled line ends an issue."""
     before: list[str] = []
     after: list[str] = []
@@ -271,7 +234,7 @@ def _split(shared: _Text) -> _Split:
     return _Split(before, after, drafts)
 
 
-def _heading(shared: _Text, number: int, found: re.Match[str], drafts: Sequence[_Draft]) -> _Draft:
+def _heading(shared: Text, number: int, found: re.Match[str], drafts: Sequence[_Draft]) -> _Draft:
     letter = found[1].upper()
     for draft in drafts:
         if draft.id == letter:
@@ -282,7 +245,7 @@ def _heading(shared: _Text, number: int, found: re.Match[str], drafts: Sequence[
     return _Draft(number, letter, heading, [], [])
 
 
-def _take_option(shared: _Text, number: int, line: str, current: _Draft | None) -> bool:
+def _take_option(shared: Text, number: int, line: str, current: _Draft | None) -> bool:
     """Whether the line opens an option, now in its issue; else it is prose. Options are numbered from 1, in order."""
     found = _OPTION.fullmatch(line)
     if found is None or (found["mark"] is None and found["bullet"] is None):
@@ -309,7 +272,7 @@ def _note(line: str, current: _Draft, *, right_below: bool) -> None:
         current.notes.append(line)
 
 
-def _issue(draft: _Draft, shared: _Text, parties: set[str]) -> Issue:
+def _issue(draft: _Draft, shared: Text, parties: set[str]) -> Issue:
     name, rest = headline(draft.heading)
     if not name:
         raise shared.error(
@@ -386,7 +349,7 @@ def _incentives(folder: Path, party: _Party) -> str:
     return f"it has some for the incentive: {', '.join(found)}" if found else "add them or correct the file name"
 
 
-def _stakes(sheet: _Text, issues: Sequence[Issue]) -> Stakes:
+def _stakes(sheet: Text, issues: Sequence[Issue]) -> Stakes:
     """A score sheet: a line per issue in order, one number per option, then a line with the minimum acceptable score."""
     rows = [(number, _numbers(sheet, number, line)) for number, line in sheet.filled()]
     for (number, row), issue in zip(rows, issues, strict=False):
@@ -417,7 +380,7 @@ def _stakes(sheet: _Text, issues: Sequence[Issue]) -> Stakes:
     return stakes
 
 
-def _numbers(sheet: _Text, number: int, line: str) -> tuple[float, ...]:
+def _numbers(sheet: Text, number: int, line: str) -> tuple[float, ...]:
     row: list[float] = []
     for field in line.rstrip(", \t").split(","):
         if not _NUMBER.fullmatch(field.strip()) or abs(float(field)) > SCORE_MAX:
@@ -428,7 +391,7 @@ def _numbers(sheet: _Text, number: int, line: str) -> tuple[float, ...]:
     return tuple(row)
 
 
-def _persona(private: _Text, issues: Sequence[Issue], stakes: Stakes) -> str:
+def _persona(private: Text, issues: Sequence[Issue], stakes: Stakes) -> str:
     """The private text in one paragraph, `#A1_NUM` and `#A_MAX_NUM` replaced by the seat's scores."""
     scores = {
         o.id: v
@@ -478,8 +441,8 @@ def _slug(folder: Path) -> str:
 def _meta(folder: Path, parties: Sequence[_Party], issues: Sequence[Issue]) -> dict[str, str]:
     """Where the game comes from and how it was meant to be run. No paths: they would change the content hash."""
     meta = {"source": f"{_SOURCE}, game {_slug(folder)}"}
-    if licence := _licence(folder.resolve()):
-        meta["licence"] = licence
+    if found := licence(folder.resolve()):
+        meta["licence"] = found
     for i, party in enumerate(parties):
         meta |= {f"{k}.seat_{i}": getattr(party, k) for k in ("role", "incentive", "model")}
     if (folder / "initial_deal.txt").is_file():
@@ -487,21 +450,7 @@ def _meta(folder: Path, parties: Sequence[_Party], issues: Sequence[Issue]) -> d
     return meta
 
 
-def _licence(folder: Path) -> str:
-    """Title and copyright line of the nearest licence file, in the game's folder or at most two above it."""
-    places = (place / name for place in (folder, *folder.parents[:2]) for name in _LICENCES)
-    path = next((p for p in places if p.is_file()), None)
-    if path is None:
-        return ""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as e:
-        raise ScenarioError(f"{path}: cannot be read: {e.strerror}") from None
-    lines = [" ".join(_CONTROL.sub("", line).split()) for line in text.splitlines() if line.strip()]
-    return "; ".join(lines[:1] + [line for line in lines[1:] if line.startswith("Copyright")][:1])
-
-
-def _initial_deal(text: _Text, issues: Sequence[Issue]) -> str:
+def _initial_deal(text: Text, issues: Sequence[Issue]) -> str:
     """p1's opening deal as option ids in issue order. Raises `ScenarioError` unless it settles each issue once."""
     of_issue = {o.id: issue.id for issue in issues for o in issue.options}
     chosen: dict[str, str] = {}
