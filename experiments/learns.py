@@ -1,0 +1,155 @@
+"""Does GRPO self-play learn to negotiate? From nego-tiny, five seeds, on 500 held-out duels in both seatings.
+
+    python -m experiments.learns            # trains what is missing, evaluates, writes results/learns.json and learns.png
+    python -m experiments.learns --jobs 2   # two training runs at a time, one thread each
+
+Beside it: on-line best-of-group fine-tuning (`rft`), the same off-line from what the start model samples, at the same number
+of sampled tokens, all ordered pairs of scripted negotiators, and opening with one's own best deal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from experiments.field import measure, pairs, scripted
+from experiments.recipe import GRPO, RESULTS, SEEDS, TEMPERATURES, heldout
+from experiments.training import Job, train_all
+from nego_trainers.intervals import Estimate
+from nego_trainers.results import Results
+
+METRICS = (
+    "ca",
+    "regret",
+    "agreement",
+    "least_gain",
+    "rounds",
+    "premature",
+    "uninformed",
+    "own_best",
+    "truthful",
+    "statements",
+    "tokens",
+)
+START = "start"
+
+
+def jobs(seeds: tuple[int, ...], baseline_seeds: tuple[int, ...]) -> list[Job]:
+    """GRPO with every seed; the fine-tuning baselines with fewer."""
+    found = [Job(f"grpo-{s}", "grpo", {**GRPO, "seed": s}) for s in seeds]
+    found += [Job(f"rft-{s}", "rft", {**GRPO, "seed": s}) for s in baseline_seeds]
+    found += [Job(f"rft-offline-{s}", "rft", {**GRPO, "offline": True, "seed": s}) for s in baseline_seeds]
+    return found
+
+
+def folders(runs: list[Job]) -> dict[str, Path | str]:
+    """The checkpoint of each run that was best on the validation set (training themes)."""
+    return {START: "nego-tiny"} | {
+        j.name: j.out / "best" if (j.out / "best").exists() else j.out / "final" for j in runs
+    }
+
+
+def report(seeds: tuple[int, ...], baseline_seeds: tuple[int, ...], *, at_once: int) -> dict[str, Any]:
+    """Trains, evaluates, and says what holds."""
+    runs = jobs(seeds, baseline_seeds)
+    summaries = train_all(runs, at_once=at_once)
+    field = scripted()
+    median = field.median(pairs(field), "ca")
+    groups = {START: [START], "grpo": [f"grpo-{s}" for s in seeds]}
+    groups |= {"rft": [f"rft-{s}" for s in baseline_seeds], "rft-offline": [f"rft-offline-{s}" for s in baseline_seeds]}
+    temperatures = {}
+    for t in TEMPERATURES:
+        single = measure(folders(runs), t)
+        temperatures[f"{t:g}"] = _temperature(
+            single, single.pooled({k: v for k, v in groups.items() if v}), field, median
+        )
+    import torch
+
+    from nego_scenarios.duels import suite_hash
+
+    return {
+        "suite": {"name": "heldout_two_seat", "scenarios": 500, "sha256": suite_hash(heldout())},
+        "start": _start(),
+        "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in GRPO.items()},
+        "training": {name: _training(s) for name, s in summaries.items()},
+        "scripted": {
+            "median_of_ordered_pairs": _told(median),
+            "ca": {n: _told(e) for n, e in field.intervals("ca").items()},
+            "agreement": {n: round(e.value, 3) for n, e in field.intervals("agreement").items()},
+        },
+        "temperatures": temperatures,
+        "torch": torch.__version__,
+    }
+
+
+def _temperature(single: Results, pooled: Results, field: Results, median: Estimate) -> dict[str, Any]:
+    start, grpo = pooled.estimate(START, "regret"), pooled.estimate("grpo", "regret")
+    ca = pooled.estimate("grpo", "ca")
+    premature = field.estimate("premature", "ca")
+    told: dict[str, Any] = {
+        "metrics": {n: {m: _told(pooled.estimate(n, m)) for m in METRICS} for n in pooled.names},
+        "iqm_ca": {n: _told(pooled.estimate(n, "ca", "iqm")) for n in pooled.names},
+        "by_seed": {
+            n: {m: round(single.estimate(n, m).value, 3) for m in ("ca", "regret", "agreement", "rounds")}
+            for n in single.names
+        },
+        "by_shape": {s: {n: _told(pooled.where(s).estimate(n, "ca")) for n in pooled.names} for s in pooled.shapes},
+        "claims": {
+            "regret_at_least_halved": grpo.value <= start.value / 2,
+            "regret_fell_by": round(1 - grpo.value / start.value, 3),
+            "intervals_apart": grpo.high < start.low,
+            "agreement_at_least_95": pooled.estimate("grpo", "agreement").value >= 0.95,
+            "above_median_of_scripted_pairs": ca.low > median.high,
+            "above_premature": ca.low > premature.high,
+        },
+    }
+    if "rft-offline" in pooled.names:
+        difference = pooled.difference("grpo", "rft-offline", "ca")
+        told["claims"]["above_offline_rft"] = difference.low > 0
+        told["minus_offline_rft"] = _told(difference)
+    if "rft" in pooled.names:
+        told["minus_online_rft"] = _told(pooled.difference("grpo", "rft", "ca"))
+    return told
+
+
+def _start() -> dict[str, Any]:
+    from importlib.resources import files
+
+    facts = json.loads(files("nego_agents").joinpath("data/nego-tiny/nego.json").read_text(encoding="utf-8"))
+    return {k: facts[k] for k in ("weights_sha256", "recipe_version", "parameters", "probes")}
+
+
+def _training(summary: dict[str, Any]) -> dict[str, Any]:
+    keys = ("step", "episodes", "tokens", "seconds", "best_step", "best", "first", "last", "wall_seconds_here")
+    return {k: _plain(summary[k]) for k in keys if k in summary}
+
+
+def _told(e: Estimate) -> list[float] | None:
+    return None if math.isnan(e.value) else [round(x, 4) for x in (e.value, e.low, e.high)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def main() -> None:
+    """The experiment."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--baseline-seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=2, help="training runs at a time, one thread each")
+    a = parser.parse_args()
+    found = report(tuple(a.seeds), tuple(a.baseline_seeds), at_once=a.jobs)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "learns.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    for t, told in found["temperatures"].items():
+        print(f"T {t}: start {told['metrics'][START]['ca']}  grpo {told['metrics']['grpo']['ca']}  {told['claims']}")
+
+
+if __name__ == "__main__":
+    main()
