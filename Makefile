@@ -6,11 +6,24 @@ PEERS_VENV ?= .venv-peers
 BIN = $(VENV)/bin
 PIP = -m pip --disable-pip-version-check
 
+# PyPI's PyTorch for Linux brings CUDA; PYTORCH_CPU=1 takes PyTorch's own CPU build instead. Elsewhere there is only a CPU build.
+TORCH = $(shell sed -n 's/^torch==//p' constraints.txt)
+TORCH_FROM = "torch==$(TORCH)"
+TORCH_SIZE = about 110 MB
+ifeq ($(shell uname -s),Linux)
+ifneq ($(filter-out 0,$(PYTORCH_CPU)),)
+TORCH_FROM = --extra-index-url https://download.pytorch.org/whl/cpu "torch==$(TORCH)+cpu"
+TORCH_SIZE = the CPU build, about 190 MB
+else
+TORCH_SIZE = 2.7 GB from PyPI (with CUDA), or 190 MB where your pip settings lead to a CPU build; PYTORCH_CPU=1 make ... takes that
+endif
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench bench-peers smoke clean
 
 help:
-	@echo "make demo         two agents argue a dilemma, then a small table"
+	@echo "make demo         a small language model before, while and after it learns to negotiate: about five minutes"
 	@echo "make test         the test suite: no network, no key, no GPU"
 	@echo "make check        format, lint, types, import rules, tests"
 	@echo "make format       put the code into the project's format"
@@ -19,10 +32,12 @@ help:
 	@echo "make smoke        build the wheel, and try it from another folder in a fresh environment"
 	@echo "make clean        remove environments, caches and builds; runs/ stays"
 	@echo
+	@echo "make demo ARGS=--quick        under two minutes"
+	@echo "PYTORCH_CPU=1 make demo       on Linux without a GPU: PyTorch's CPU build (190 MB), not PyPI's with CUDA (2.7 GB)"
 	@echo "PYTHON=python3.12 make demo   with another interpreter (3.11 or newer)"
 
-demo: $(VENV)/.runtime
-	@$(BIN)/nego demo
+demo: $(VENV)/.train
+	@$(BIN)/nego demo $(ARGS)
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest
@@ -55,10 +70,22 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.made
 	@$(BIN)/python $(PIP) install --quiet -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
-	@echo "installing nego-env with its test tools (pytest, hypothesis, mypy, ruff, ...): about 53 MB to download"
-	@$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[dev]'
+$(VENV)/.train: pyproject.toml constraints.txt $(VENV)/.torch
+	@echo "installing nego-env with what trains language models (transformers, trl, datasets, matplotlib, ...): about 175 MB to download"
+	@$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[train]'
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.torch
+	@echo "installing nego-env with its test tools (pytest, mypy, ruff, ...) and what trains language models: about 210 MB to download"
+	@$(BIN)/python $(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.train $(VENV)/.runtime
+
+# First and alone, in the version of constraints.txt: a build that is chosen here stays, whatever is installed later.
+$(VENV)/.torch: constraints.txt | $(VENV)/.made
+	@$(BIN)/python -c 'import importlib.metadata as m, sys; sys.exit(m.version("torch").split("+")[0] != "$(TORCH)")' 2>/dev/null || { \
+	  echo "installing PyTorch $(TORCH); to download: $(TORCH_SIZE)"; \
+	  $(BIN)/python $(PIP) install --quiet $(TORCH_FROM); }
+	@touch $@
 
 $(PEERS_VENV)/.peers: pyproject.toml benchmarks/peers-requirements.txt | $(PEERS_VENV)/.made
 	@echo "installing nego-env with the libraries it is compared with (TextArena, OpenSpiel, Shimmy): a few hundred MB"

@@ -31,7 +31,9 @@ MUST_HAVE = (
     "nego_scenarios/data/train/scenarios.jsonl",
     "nego_scenarios/data/heldout/index.jsonl",
     "nego_scenarios/data/heldout/pack.json",
+    "nego_agents/data/nego-tiny/model.safetensors",
 )
+INSTALL = "pip install 'nego-env[train]'"
 
 PROBE = """
 import sys
@@ -127,16 +129,34 @@ def check_installed(wheel: Path, scratch: Path) -> None:
     ):
         if not run(home, nego, *command).strip() and "--export" not in command:
             raise Broken(f"nego {' '.join(command)} said nothing")
-    print("smoke: nego play, replay, scenarios, agents and demo run from another folder")
+    if INSTALL not in run(home, nego, "demo", "--quick"):
+        raise Broken(f"nego demo without torch does not say {INSTALL}")
+    told = refused(home, nego, "train", "grpo", "--steps", "1")
+    if INSTALL not in told or told.count("\n") != 1:
+        raise Broken(f"nego train grpo without torch: {told}")
+    print("smoke: nego play, replay, scenarios, agents and demo run from another folder, and none of them needs torch")
 
 
 def run(where: Path, *command: str) -> str:
     """Stdout of a command that must succeed."""
-    alone = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}  # no PYTHONPATH back to the checkout
-    done = subprocess.run(command, cwd=where, env=alone, capture_output=True, text=True, timeout=900)
+    done = called(where, *command)
     if done.returncode != 0:
         raise Broken(f"{' '.join(command[:6])} ... exited with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def refused(where: Path, *command: str) -> str:
+    """Stderr of a command that must say what is wrong and end with 2."""
+    done = called(where, *command)
+    if done.returncode != 2:
+        raise Broken(f"{' '.join(command[:6])} ... exited with {done.returncode}, not 2:\n{done.stdout}{done.stderr}")
+    return done.stderr
+
+
+def called(where: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command, run to its end."""
+    alone = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}  # no PYTHONPATH back to the checkout
+    return subprocess.run(command, cwd=where, env=alone, capture_output=True, text=True, timeout=900)
 
 
 if __name__ == "__main__":

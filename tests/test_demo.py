@@ -1,20 +1,22 @@
-"""`nego demo`: the README's first command."""
+"""`nego demo` with scripted negotiators alone: what there is without PyTorch, or with --scripted."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from nego_agents.demo import CONTENDERS, DILEMMA, PAIR, QUICK
 from nego_env.accounting import CA_MAX
 from nego_env.cli import main
 from nego_env.packs import open_pack
 from nego_env.rollout import play
 from nego_env.statistics import mean_interval
 from nego_env.store import read_final
+from nego_trainers.demo_scripted import CONTENDERS, DILEMMA, PAIR, QUICK
 
 Said = pytest.CaptureFixture[str]
 FILES = {"dilemma.jsonl", *(f"{name}-{QUICK}.jsonl" for name in CONTENDERS)}
@@ -29,7 +31,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def demo(said: Said, *args: str) -> str:
-    assert main(["demo", "--quick", *args]) == 0
+    assert main(["demo", "--scripted", "--quick", *args]) == 0
     out, err = said.readouterr()
     assert err == ""
     return out
@@ -74,21 +76,21 @@ def test_lines_fit_a_narrow_screen_but_for_commands(capsys: Said) -> None:
 
 
 def test_the_table_says_what_is_in_the_files(capsys: Said) -> None:
-    rows = {r["agent"]: r for r in map(json.loads, demo(capsys, "--json").splitlines())}
+    rows = {r["entry"]: r for r in json.loads(demo(capsys, "--json"))["rows"]}
     assert tuple(rows) == CONTENDERS
     for name, r in rows.items():
         played = read_final(r["file"])
         assert r["episodes"] == r["scored"] == len(played) == QUICK
         assert {t.agents for t in played} == {(name,) * t.scenario.n for t in played}
         ca = [t.outcome.ca for t in played if t.outcome.ca is not None]
-        assert (r["CA"]["mean"], r["CA"]["low"], r["CA"]["high"]) == mean_interval(ca)[:3]
-        assert r["CA"]["mean"] + r["regret"]["mean"] == pytest.approx(CA_MAX)
+        assert (r["ca"]["mean"], r["ca"]["low"], r["ca"]["high"]) == mean_interval(ca)[:3]
+        assert r["ca"]["mean"] + r["regret"]["mean"] == pytest.approx(CA_MAX)
         assert r["agreement"]["mean"] == sum(t.outcome.agreed for t in played) / QUICK
-    assert rows["random"]["CA"]["mean"] < rows["revealer"]["CA"]["mean"], "strategy beats chance, or the table is wrong"
+    assert rows["random"]["ca"]["mean"] < rows["revealer"]["ca"]["mean"], "strategy beats chance, or the table is wrong"
 
 
 def test_the_suite_has_every_theme() -> None:
-    from nego_agents.demo import _suite
+    from nego_trainers.demo_scripted import _suite
 
     themes = {s.meta["theme"] for s in open_pack("heldout")}
     assert {s.meta["theme"] for s in _suite(QUICK)} == themes
@@ -141,8 +143,32 @@ def test_a_chosen_folder(capsys: Said) -> None:
 )
 def test_mistakes_are_one_line(flags: list[str], told: str, capsys: Said) -> None:
     Path("a_file").write_text("")
-    assert main(["demo", "--quick", *flags]) == 2
+    assert main(["demo", "--scripted", "--quick", *flags]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
     assert told in err
+
+
+def test_without_pytorch_it_shows_what_it_can_and_names_the_command(
+    capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nego_trainers.demo.find_spec", lambda name: None if name == "torch" else object())
+    assert main(["demo", "--quick"]) == 0
+    out = capsys.readouterr().out
+    told = "Without torch no language model can be trained: scripted negotiators alone."
+    assert out.count(told) == 2
+    assert "pip install 'nego-env[train]'" in out
+    assert "exact optimum" in out
+    assert main(["demo", "--quick", "--json"]) == 0
+    assert told in json.loads(capsys.readouterr().out)["note"]
+
+
+def test_the_scripted_demo_needs_no_pytorch() -> None:
+    code = (
+        "import sys; from nego_env.cli import main; main(['demo', '--scripted', '--quick', '--json'])\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'transformers', 'trl'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,229 @@
+"""How many tokens a second a language model samples at the table, beside one `generate` call per utterance.
+
+At nego-tiny's size (a million parameters; two seats, seven rounds), with the whole dialogue in memory and with a memory of
+two rounds, where contexts are made anew. The baseline plays one episode after another, and for every utterance calls
+transformers' `generate` on the whole context. Ours is `hf` with 16 episodes in flight (and with 96, for the record). Both
+render the same messages, sample at temperature 1 and are counted in sampled tokens per CPU second of one thread, engine and
+tokenizer included.
+
+1. `even`: untrained weights of nego-tiny's shape, so that nobody agrees; every utterance has 16 tokens. The targets are of
+   this case.
+2. `ragged`: the same, but one token in 16 ends the utterance (48 at most): most rows of a batch are over long before the last.
+3. `nego-tiny`: as it plays. It agrees after a few utterances.
+4. Dialogues of 2 to 28 rounds: time per new token. What is kept between turns makes it nearly level.
+
+    python -m benchmarks.rollout_speed
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from benchmarks.record import Spread, as_dict, interleaved, machine, ratio, versions, write
+from nego_env.agents import Reply
+from nego_env.messages import Conversation
+from nego_env.packs import LooseScenarios
+from nego_env.rollout import play
+from nego_env.view import View
+
+TARGETS = {None: 5.0, 2: 2.4}
+"""Least ratio to one `generate` per utterance, by memory."""
+LENGTHS = (2, 4, 7, 14, 28)
+"""Rounds of a dialogue."""
+
+
+@dataclass(frozen=True)
+class RolloutSpeed:
+    """Time every contender, in turns."""
+
+    rounds: int = 5
+    episodes: int = 2
+    """Episodes the baseline plays a round; ours plays as many as are in flight."""
+    out: Path | None = None
+    """Where the result goes; by default `benchmarks/results/rollout_speed.json`."""
+
+    def run(self) -> None:
+        os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        import torch
+
+        torch.set_num_threads(1)
+        models = {"even": untrained(), "ragged": untrained(one_in=16), "nego-tiny": trained()}
+        limits = {"even": 16, "ragged": 48, "nego-tiny": 48}
+        result: dict[str, Any] = {
+            "machine": machine(),
+            "versions": versions("nego-env", "torch", "transformers"),
+            "unit": "sampled tokens per CPU second, one thread",
+            "cases": {},
+        }
+        for name, model in models.items():
+            for memory in TARGETS:
+                case = self.measure(model, limits[name], memory)
+                result["cases"][f"{name}, memory {'whole' if memory is None else memory}"] = case
+                print(f"{name}, memory {memory or 'whole'}: {case['tokens an utterance']} tokens an utterance")
+                for contender, spread in case["tokens a second"].items():
+                    print(f"  {contender:28s} {Spread(**spread)}")
+                for contender, spread in case["ratio to generate"].items():
+                    print(f"  {contender:28s} {Spread(**spread)} times")
+        ratios = {m: result["cases"][f"even, memory {'whole' if m is None else m}"]["ratio to generate"] for m in TARGETS}
+        result["targets"] = {f"memory {m or 'whole'}": t for m, t in TARGETS.items()}
+        result["met"] = all(ratios[m]["16 in flight"]["median"] >= t for m, t in TARGETS.items())
+        result["length"] = self.lengths(models["even"])
+        print(f"targets {'met' if result['met'] else 'missed'}; wrote {write('rollout_speed', result, self.out)}")
+
+    def measure(self, model: Any, limit: int, memory: int | None) -> dict[str, Any]:
+        """Tokens a second of every contender on one model."""
+        counts: list[int] = []
+        contenders: dict[str, Callable[[], float]] = {
+            "generate per utterance": Timed(Generate(model, limit), self.episodes, 1, memory).rate,
+            "16 in flight": Timed(ours(model, limit), 16, 16, memory, counts).rate,
+            "96 in flight": Timed(ours(model, limit), 96, 96, memory).rate,
+        }
+        measured = interleaved(contenders, self.rounds)
+        base = measured["generate per utterance"]
+        return {
+            "tokens an utterance": as_dict(Spread.of(counts)),
+            "tokens a second": {name: as_dict(Spread.of(x, 0)) for name, x in measured.items()},
+            "ratio to generate": {name: as_dict(ratio(x, base)) for name, x in measured.items() if x is not base},
+        }
+
+    def lengths(self, model: Any) -> dict[str, Any]:
+        """Microseconds for each token that is read or said, by rounds of the dialogue."""
+        timed = {n: Timed(ours(model, 16), 16, 16, None, max_rounds=n) for n in LENGTHS}
+        measured = interleaved({f"{n} rounds": t.per_new_token for n, t in timed.items()}, self.rounds)
+        found = {name: as_dict(Spread.of(x, 1)) for name, x in measured.items()}
+        for name, spread in found.items():
+            print(f"  {name:28s} {Spread(**spread)} microseconds a new token")
+        context = {f"{n} rounds": t.context for n, t in timed.items()}
+        return {"unit": "CPU microseconds a token read or said, 16 in flight", "spread": found, "tokens at the end": context}
+
+
+class Timed:
+    """An agent on generated dilemmas, against the clock."""
+
+    def __init__(
+        self, agent: Any, episodes: int, in_flight: int, memory: int | None, counts: list[int] | None = None,
+        max_rounds: int = 7,
+    ) -> None:  # fmt: skip
+        from nego_scenarios.duels import duels
+
+        self.agent, self.episodes, self.memory, self.in_flight = agent, episodes, memory, in_flight
+        self.counts, self.max_rounds, self.seed, self.context = counts, max_rounds, 0, 0
+        self.suite = LooseScenarios("duels", duels(32, shapes=("3x3",)))
+        act_batch = agent.act_batch
+
+        def counting(views: Sequence[View]) -> list[Reply]:
+            replies: list[Reply] = act_batch(views)
+            for reply in replies:
+                self.said += len(reply.token_ids)
+                self.read += len(reply.prompt_ids)
+                self.context = max(self.context, reply.usage["prompt_tokens"] + len(reply.token_ids))
+                if self.counts is not None:
+                    self.counts.append(len(reply.token_ids))
+            return replies
+
+        agent.act_batch = counting
+        self.said = self.read = 0
+
+    def rate(self) -> float:
+        """Sampled tokens a second."""
+        seconds = self._play()
+        return self.said / seconds
+
+    def per_new_token(self) -> float:
+        """Microseconds for each token read or said."""
+        seconds = self._play()
+        return 1e6 * seconds / (self.said + self.read)
+
+    def _play(self) -> float:
+        self.said = self.read = 0
+        self.seed += 1  # other dialogues each time, and the same for every contender
+        if hasattr(self.agent, "reset"):
+            self.agent.reset()  # as after an update: nothing of the last round is left
+        began = time.process_time()
+        play(
+            self.suite, self.agent, episodes=self.episodes, in_flight=self.in_flight, memory=self.memory,
+            max_rounds=self.max_rounds, seed=self.seed,
+        )  # fmt: skip
+        return time.process_time() - began
+
+
+class Generate:
+    """One `generate` call per utterance, on the whole context."""
+
+    spec = "generate"
+
+    def __init__(self, model: Any, limit: int) -> None:
+        self.model, self.limit = model, limit
+        self._seats: dict[tuple[str, str], tuple[Conversation, list[int], list[int]]] = {}
+
+    def act_batch(self, views: Sequence[View]) -> list[Reply]:
+        """One after the other."""
+        return [self._act(view) for view in views]
+
+    def ended(self, episode: str) -> None:
+        """Forget it."""
+        self._seats = {key: seat for key, seat in self._seats.items() if key[0] != episode}
+
+    def _act(self, view: View) -> Reply:
+        import torch
+
+        glue, model = self.model.glue, self.model.model
+        key = (view.episode, view.seat)
+        chat, context, said = self._seats.get(key, (Conversation(self.model.style), [], []))
+        turn = chat.observe(view)
+        read = glue.continuation(said, turn.fresh) if turn.continues else glue.opening(turn.messages)
+        context = [*context, *said, *read] if turn.continues else read
+        ids = torch.tensor([context])
+        torch.manual_seed(int(view.rng.integers(2**31)))
+        with torch.no_grad():
+            found = model.generate(
+                ids, attention_mask=torch.ones_like(ids), do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
+                max_new_tokens=self.limit, eos_token_id=sorted(glue.end), pad_token_id=0,
+            )  # fmt: skip
+        said = found[0, len(context) :].tolist()
+        text = glue.text(said)
+        chat.said(text)
+        self._seats[key] = chat, context, said
+        usage = {"prompt_tokens": len(context)}
+        return Reply(text, prompt_ids=tuple(read), continues=turn.continues, token_ids=tuple(said), usage=usage)
+
+
+def trained() -> Any:
+    """nego-tiny."""
+    from nego_agents.local.model import LocalModel
+
+    return LocalModel.load("nego-tiny", device="cpu")
+
+
+def untrained(one_in: int | None = None) -> Any:
+    """A model of nego-tiny's shape and tokenizer that nobody taught anything; `one_in` so many tokens ends a turn."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from nego_agents.local.model import LocalModel
+
+    tiny = trained()
+    torch.manual_seed(0)
+    model: Any = AutoModelForCausalLM.from_config(tiny.model.config, attn_implementation="sdpa").eval()
+    # An end of turn in the vocabulary would be drawn once in two thousand tokens: rarely, but not never.
+    size = tiny.model.config.vocab_size
+    model.generation_config.eos_token_id = list(range(7, size, one_in)) if one_in else []
+    return LocalModel(model, tiny.tokenizer, name="untrained", style="brief")
+
+
+def ours(model: Any, limit: int) -> Any:
+    """The agent this package seats as `hf`."""
+    from nego_agents.local import HFAgent, Sampling
+
+    return HFAgent(model=model, sampling=Sampling(max_new_tokens=limit))
+
+
+if __name__ == "__main__":
+    tyro.cli(RolloutSpeed).run()

@@ -1,0 +1,50 @@
+"""When the policy writes the final plan itself, how often does its tag state the deal that was struck?
+
+    python -m experiments.written       # results/written.json
+
+One more run of the recipe, with `completion="write"`: the plan is scored by its tag, so a plan that states another deal, or none,
+scores 0. Before and after, on the held-out duels.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from experiments.field import measure
+from experiments.learns import START, _told
+from experiments.recipe import GRPO, RESULTS
+from experiments.training import Job, train_all
+from nego_env.moves import agreed_deal
+from nego_trainers.evaluate import transcripts
+from nego_trainers.results import Results
+
+OPTIONS = {**GRPO, "completion": "write", "seed": 20}
+
+
+def stated(results: Results, name: str) -> dict[str, Any]:
+    """Of the deals struck: how many plans state them, state another, or state none."""
+    counts = {"deals": 0, "stated": 0, "another": 0, "none": 0}
+    for t in transcripts(results, name):
+        if t.deal is None:
+            continue
+        found, _ = agreed_deal(t.completion or "", t.scenario)
+        counts["deals"] += 1
+        counts["none" if found is None else "stated" if t.scenario.ids(found) == t.deal else "another"] += 1
+    return counts | {"share_stated": round(counts["stated"] / max(1, counts["deals"]), 4)}
+
+
+def main() -> None:
+    """The experiment."""
+    job = Job("written", "grpo", OPTIONS)
+    train_all([job], at_once=1)
+    folder = job.out / "best" if (job.out / "best").exists() else job.out / "final"
+    results = measure({f"{START}-written": "nego-tiny", "written": folder}, 1.0, completion="write")
+    told = {n: stated(results, n) | {"ca": _told(results.estimate(n, "ca"))} for n in results.names}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "written.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    print(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()
