@@ -264,7 +264,7 @@ def by_one(s: GRPOSettings, out: Path) -> tuple[list[StepReport], Mapping[str, A
     objective = Objective(
         s.temperature, s.clip_low if clipped else None, s.clip_high if clipped else None, s.beta, s.entropy
     )
-    optimizer = torch.optim.AdamW(policy.trained(), s.lr, betas=(0.9, s.adam_beta2), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(policy.trained(), s.lr, betas=(0.9, s.adam_beta2), eps=s.adam_eps, weight_decay=0.0)
     reports = []
     for step in range(1, (s.steps or 0) + 1):
         rows = rows_of_step(s, out, step)

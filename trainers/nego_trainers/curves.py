@@ -25,6 +25,8 @@ PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("gradient norm", ("grad_norm",)),
 )
 """What the PNG shows: title and figures of each panel."""
+LIKELIHOOD = ("negative log-likelihood (nats a token)", ("loss",))
+"""Stands in the place of `zero_variance` where rows are imitated."""
 
 
 def chart(values: Sequence[float | None], width: int, height: int) -> list[str]:
@@ -58,9 +60,11 @@ def _stretched(values: Sequence[float], width: int) -> list[float]:
     return found
 
 
-def save_png(records: Sequence[Record], validation: Sequence[Record], path: Path, title: str) -> Path:
+def save_png(
+    records: Sequence[Record], validation: Sequence[Record], path: Path, title: str, *, imitation: bool = False
+) -> Path:
     """The curves of a run as a PNG, each figure faint and its moving average over `SMOOTH` steps strong; validation figures
-    as dots. Raises `MissingExtraError` without matplotlib."""
+    as dots. `imitation`: with the loss, a likelihood. Raises `MissingExtraError` without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -70,7 +74,8 @@ def save_png(records: Sequence[Record], validation: Sequence[Record], path: Path
     FigureCanvasAgg(figure)
     figure.suptitle(title)
     steps = [r["step"] for r in records]
-    for axes, (heading, names) in zip(figure.subplots(3, 3).flat, PANELS, strict=True):
+    panels = [LIKELIHOOD if imitation and "zero_variance" in names else (heading, names) for heading, names in PANELS]
+    for axes, (heading, names) in zip(figure.subplots(3, 3).flat, panels, strict=True):
         axes.set_title(heading, fontsize=10)
         axes.set_xlabel("step", fontsize=8)
         axes.grid(alpha=0.25)

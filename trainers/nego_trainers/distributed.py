@@ -187,6 +187,7 @@ class _Run:
             lr_scheduler_type="linear" if s.schedule == "linear" else "constant_with_warmup",
             warmup_steps=s.warmup * s.updates,
             adam_beta2=s.adam_beta2,
+            adam_epsilon=s.adam_eps,
             weight_decay=s.weight_decay,
             use_cpu=not cuda,
             bf16=cuda,

@@ -127,11 +127,16 @@ def _through_trl(training: Training) -> None:
     run(training)
 
 
+_AVERAGED = (
+    "reward", "ca", "agreement", "rounds", "regret", "premature", "uninformed", "own_best", "zero_variance",
+)  # fmt: skip
+
+
 def summary(outcome: Outcome, more: Sequence[str] = ()) -> dict[str, Any]:
     """The run in one JSON object: means over its first and last steps (ten, or half of them), and where everything is.
     `more`: further figures to average."""
     few = min(10, max(1, len(outcome.metrics) // 2))
-    names = ("reward", "ca", "agreement", "rounds", "regret", "premature", "uninformed", "own_best", "zero_variance", *more)
+    names = (*_AVERAGED, *more)
 
     def means(records: Sequence[Record]) -> dict[str, float]:
         found = {}

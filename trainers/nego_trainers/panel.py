@@ -19,7 +19,8 @@ LINE_SECONDS = 5.0
 """At most one line in this time, where there is no terminal; the first and the last always."""
 CHART_HEIGHT = 8
 
-FIGURES: tuple[tuple[str, str, str], ...] = (
+Figures = tuple[tuple[str, str, str], ...]
+FIGURES: Figures = (
     ("reward", "reward", "{:.2f}"),
     ("agreement", "agreement", "{:.0%}"),
     ("rounds", "rounds", "{:.1f}"),
@@ -33,6 +34,16 @@ FIGURES: tuple[tuple[str, str, str], ...] = (
     ("tokens/s", "tokens_per_second", "{:,.0f}"),
 )
 """(heading, name in the record, format)."""
+IMITATION: Figures = (
+    ("epoch", "epoch", "{:.2f}"),
+    ("loss", "loss", "{:.3f}"),
+    ("reward", "reward", "{:.2f}"),
+    ("entropy", "entropy", "{:.2f}"),
+    ("kl", "kl", "{:.3f}"),
+    ("grad norm", "grad_norm", "{:.2f}"),
+    ("tokens/s", "tokens_per_second", "{:,.0f}"),
+)
+"""Of a run that learns from a file."""
 
 
 class Watcher(Protocol):
@@ -55,11 +66,11 @@ class Watcher(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-def averages(records: list[Record]) -> Record:
+def averages(records: list[Record], figures: Figures = FIGURES) -> Record:
     """The mean of each figure over the last `SHOWN` steps; None where there is none."""
     recent = records[-SHOWN:]
     found: Record = {}
-    for _, name, _ in FIGURES:
+    for _, name, _ in figures:
         mean = moving(column(recent, name), SHOWN)[-1] if recent else float("nan")
         found[name] = mean if mean == mean else None
     return found
@@ -82,7 +93,8 @@ def clock(seconds: float | None) -> str:
 class Lines:
     """A line every few seconds: what a log file or a pipe gets."""
 
-    def __init__(self) -> None:
+    def __init__(self, figures: Figures = FIGURES) -> None:
+        self._figures = figures
         self._last = -LINE_SECONDS
         self._waiting: str | None = None
 
@@ -96,7 +108,7 @@ class Lines:
     def step(self, records: list[Record], share: float, seconds_left: float | None) -> None:
         """A line, unless one was written a moment ago."""
         record = records[-1]
-        figures = "  ".join(f"{heading} {told(record.get(name), form)}" for heading, name, form in FIGURES)
+        figures = "  ".join(f"{heading} {told(record.get(name), form)}" for heading, name, form in self._figures)
         self._waiting = f"step {record['step']}  {figures}  left {clock(seconds_left)}"
         if time.monotonic() - self._last >= LINE_SECONDS:
             self._write()
@@ -114,10 +126,11 @@ class Lines:
 
 
 class Panel:
-    """A live panel: the averages of the last steps, the curve of the reward, and the time left."""
+    """A live panel: the averages of the last steps, a curve (of the reward, by default), and the time left."""
 
-    def __init__(self, title: str, console: Console) -> None:
+    def __init__(self, title: str, console: Console, *, figures: Figures = FIGURES, curve: str = "reward") -> None:
         self.title, self.console = title, console
+        self._figures, self._curve = figures, curve
         self._records: list[Record] = []
         self._share = 0.0
         self._left: float | None = None
@@ -152,23 +165,26 @@ class Panel:
         from rich.table import Table
         from rich.text import Text
 
-        shown = averages(self._records)
+        shown = averages(self._records, self._figures)
         grid = Table.grid(expand=True)
         per_row = max(2, (width - 4) // 22)
         for _ in range(per_row):
             grid.add_column(ratio=1)
         cells = [
-            Text.assemble((f"{heading} ", "dim"), (told(shown[name], form), "bold")) for heading, name, form in FIGURES
+            Text.assemble((f"{heading} ", "dim"), (told(shown[name], form), "bold"))
+            for heading, name, form in self._figures
         ]
         cells.append(Text.assemble(("time left ", "dim"), (clock(self._left), "bold")))
         for start in range(0, len(cells), per_row):
             grid.add_row(*cells[start : start + per_row])
-        rewards = moving(column(self._records, "reward"), 3)
-        curve = Text("\n".join(chart(rewards, width - 4, CHART_HEIGHT)), style="cyan", no_wrap=True)
+        values = moving(column(self._records, self._curve), 3)
+        curve = Text("\n".join(chart(values, width - 4, CHART_HEIGHT)), style="cyan", no_wrap=True)
         bar = Table.grid()
         bar.add_row(ProgressBar(total=1.0, completed=self._share, width=width - 4))
         status = Text(self._playing, style="dim", no_wrap=True, overflow="ellipsis")
-        return Frame(Group(grid, Text("reward", style="dim"), curve, bar, status), title=Text(self.title), width=width)
+        return Frame(
+            Group(grid, Text(self._curve, style="dim"), curve, bar, status), title=Text(self.title), width=width
+        )
 
     def __enter__(self) -> Self:
         from rich.live import Live
@@ -208,10 +224,11 @@ class Quiet:
         return None
 
 
-def watcher(title: str, *, lines: bool = False) -> Watcher:
-    """A panel where stderr is a terminal, else lines."""
+def watcher(title: str, *, lines: bool = False, imitation: bool = False) -> Watcher:
+    """A panel where stderr is a terminal, else lines. `imitation`: of a run that plays nothing."""
+    figures = IMITATION if imitation else FIGURES
     if lines or not sys.stderr.isatty():
-        return Lines()
+        return Lines(figures)
     from rich.console import Console
 
-    return Panel(title, Console(stderr=True))
+    return Panel(title, Console(stderr=True), figures=figures, curve="loss" if imitation else "reward")

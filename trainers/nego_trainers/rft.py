@@ -84,11 +84,7 @@ def best_rows(group: Sequence[Sequence[Row]]) -> list[list[Row]]:
     all equal."""
     least, most = _extremes(row for episode in group for row in episode)
     return [
-        [
-            row
-            for row in episode
-            if row.reward is not None and row.reward > most[row.seat] - EQUAL > least[row.seat]
-        ]
+        [row for row in episode if row.reward is not None and row.reward > most[row.seat] - EQUAL > least[row.seat]]
         for episode in group
     ]
 

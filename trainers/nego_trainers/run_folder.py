@@ -60,7 +60,7 @@ class RunFolder:
                     f"--out {path} is there and holds no training run; give another, or an empty folder"
                 )
             return
-        there = {"algorithm": "grpo", **read_run(path)["identity"]}  # a folder that names none is of before there were others
+        there = {"algorithm": "grpo", **read_run(path)["identity"]}  # one that names none is older than the others
         differ = [k for k in sorted(self._identity) if there.get(k) != self._identity[k]]
         if differ:
             told = ", ".join(

@@ -106,6 +106,9 @@ class GRPOSettings:
     weight_decay: float = 0.0
     adam_beta2: float = 0.99
     """AdamW's second decay rate."""
+    adam_eps: float = 1e-5
+    """AdamW's epsilon: weights whose gradient is far below it hardly move. With 1e-8 rarely used embeddings take full steps
+    of pure noise (Huang et al. 2022, "The 37 implementation details of PPO", detail 3)."""
     max_grad_norm: float = 1.0
     """Gradients longer than this are shortened to it."""
 
@@ -227,7 +230,7 @@ class GRPOSettings:
 _LEAST: dict[str, float] = {
     "group_size": 2, "groups": 1, "memory": 1, "max_rounds": 1, "temperature": 0, "max_new_tokens": 1,
     "completion_temperature": 0, "completion_max_new_tokens": 1, "warmup": 0, "updates": 1, "clip_high": 0,
-    "beta": 0, "entropy": 0, "dynamic_sampling": 0, "redraws": 0, "weight_decay": 0, "threads": 1, "micro_tokens": 1,
+    "beta": 0, "entropy": 0, "adam_eps": 0, "dynamic_sampling": 0, "redraws": 0, "weight_decay": 0, "threads": 1, "micro_tokens": 1,
     "in_flight": 1, "lora_rank": 0, "lora_alpha": 1, "seed": 0, "steps": 1, "save_every": 1, "keep": 1,
     "keep_rollouts": 1, "eval_every": 0, "eval_scenarios": 1,
 }  # fmt: skip
@@ -262,6 +265,7 @@ PAPER: dict[str, Any] = {
     "schedule": "constant",
     "warmup": 0,
     "adam_beta2": 0.999,
+    "adam_eps": 1e-8,
     "lora_rank": 16,
     "lora_alpha": 32,
     "save_every": 50,
@@ -282,7 +286,10 @@ PAPER_SILENT: tuple[tuple[str, str], ...] = (
     ("clip", "not given for this run: 0.2 either way, and nothing is clipped at one update a step"),
     ("utterance length", "not given: 256 tokens, and 512 for the plan (its printed utterances have 82 to 96 words)"),
     ("adapters", "rank, alpha and targets are not given: 16, 32, all linear layers"),
-    ("optimiser", "not given: AdamW (0.9, 0.999), no weight decay, constant rate, no warm-up, gradients cut at norm 1"),
+    (
+        "optimiser",
+        "not given: AdamW (0.9, 0.999; epsilon 1e-8), no weight decay, constant rate, no warm-up, gradients cut at norm 1",
+    ),
     ("updates", "inner passes over a batch are not given: one"),
     ("seeds", "not given; one run"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -36,12 +36,7 @@ class SelfPlayCommand(GRPOSettings):
         """Trains; returns 0, or 130 when it was interrupted."""
         with redirect_stdout(sys.stderr) if self.json else nullcontext():
             outcome = self._train()
-        if self.json:
-            from nego_trainers.grpo import summary
-            from nego_trainers.metrics import rounded
-
-            print(json.dumps(rounded(summary(outcome, self.shown)), sort_keys=True))
-        return 130 if outcome.interrupted else 0
+        return _end(outcome, self.shown if self.json else None)
 
     def _train(self) -> Outcome:
         from nego_trainers.grpo import train
@@ -142,6 +137,103 @@ class RFT(RFTSettings, SelfPlayCommand):
 """
 
 
+@dataclass(frozen=True)
+class SFT:
+    """Train on a file of transcripts, whoever played them: every seat's words become likelier.
+
+    A folder given with --out that holds the same run is gone on with, from its last checkpoint."""
+
+    examples: ClassVar[str] = """
+  nego play --agents revealer logroller --scenario train --episodes 500 --out run.jsonl
+  nego train sft run.jsonl --least-reward 4
+  nego train sft run.jsonl --model Qwen/Qwen3-0.6B --lora-rank 16 --epochs 1
+"""
+
+    transcripts: str
+    """A file that `nego play --out` or a training run wrote."""
+    model: str = "nego-tiny"
+    """A model folder, a hub name, or nego-tiny."""
+    least_reward: float | None = None
+    """Rows of a seat that earned less are left out."""
+    epochs: int = 3
+    """How often each row is learnt from."""
+    batch_rows: int = 64
+    """Rows (one seat of one episode, mostly) in an update."""
+    seats: str = "both"
+    """Whose words: both (every seat), or one of seat_0, seat_1, ..."""
+    train_tokens: Literal["dialogue", "all"] = "dialogue"
+    """`all` also trains the words of the written plan."""
+    lr: float | None = None
+    """Learning rate. Default by size: 4e-4 below 20 M parameters, else 1e-5, or 1e-4 with LoRA."""
+    schedule: Literal["constant", "linear"] = "linear"
+    """`linear` falls to zero at the end."""
+    warmup: int = 5
+    """Steps over which the rate rises first."""
+    beta: float = 0.0
+    """Weight of the divergence from the model at the start."""
+    weight_decay: float = 0.0
+    adam_beta2: float = 0.99
+    """AdamW's second decay rate."""
+    max_grad_norm: float = 1.0
+    """Gradients longer than this are shortened to it."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, ..."""
+    dtype: str = "auto"
+    """`auto` (float32 on a CPU), `float32`, `bfloat16`."""
+    threads: int | None = 1
+    """CPU threads of torch; 1 makes a run repeatable bit for bit."""
+    micro_tokens: int = 8192
+    """Tokens that are in memory together during the update."""
+    lora_rank: int = 0
+    """Above 0, train low-rank adapters of this rank instead of every weight."""
+    lora_alpha: int | None = None
+    """Default twice the rank."""
+    lora_dropout: float = 0.0
+    lora_targets: tuple[str, ...] = ("all-linear",)
+    """Modules that get an adapter."""
+    qlora: bool = False
+    """Hold the frozen weights in 4 bits; needs a CUDA GPU, bitsandbytes, and a LoRA rank."""
+    seed: int = 0
+    """Of the order of the rows."""
+    steps: int | None = None
+    """Updates in all, instead of --epochs."""
+    minutes: float | None = None
+    """Time budget; no step is begun that would overrun it."""
+    save_every: int = 10
+    """Steps between checkpoints."""
+    keep: int = 2
+    """Checkpoints kept, the best one beside them."""
+    eval_every: int = 0
+    """Steps between looks at how the policy plays with itself, by which the best checkpoint is chosen; 0 looks never."""
+    eval_scenarios: int = 48
+    """Dilemmas in a look."""
+    suite: str = "generate:train"
+    """Where those dilemmas are from: `generate:train`, a pack, an id or a path."""
+    max_new_tokens: int = 96
+    """Most tokens of an utterance in a look."""
+    judge: str | None = None
+    """Who scores a look at open dilemmas."""
+    out: Path | None = None
+    """Where everything goes. Default: a new folder under runs/."""
+    json: bool = False
+    """One JSON object at the end on stdout, nothing else there."""
+
+    def run(self) -> int:
+        """Trains; returns 0, or 130 when it was interrupted."""
+        from nego_trainers.panel import watcher
+        from nego_trainers.sft import SFTSettings, finetune
+
+        options = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("out", "json")}
+        settings = SFTSettings(**options)
+        settings.check()
+        out = self.out or _new_folder(f"sft-{Path(self.model).name}")
+        with redirect_stdout(sys.stderr) if self.json else nullcontext():
+            shown = watcher(f"{settings.title}: {self.model}", lines=self.json, imitation=True)
+            outcome = finetune(settings, out, watcher=shown)
+            _report(outcome, settings)
+        return _end(outcome, settings.shown if self.json else None)
+
+
 class Train:
     """Train negotiators."""
 
@@ -150,7 +242,17 @@ class Train:
   nego train grpo --preset paper --dry-run
   nego train rft --offline --steps 100
 """
-    commands: ClassVar[dict[str, type]] = {"grpo": GRPO, "rloo": RLOO, "reinforce": Reinforce, "rft": RFT}
+    commands: ClassVar[dict[str, type]] = {"grpo": GRPO, "rloo": RLOO, "reinforce": Reinforce, "rft": RFT, "sft": SFT}
+
+
+def _end(outcome: Outcome, shown: tuple[str, ...] | None) -> int:
+    """The exit code; where figures are `shown` beside the usual ones, the run as JSON on stdout."""
+    from nego_trainers.grpo import summary
+    from nego_trainers.metrics import rounded
+
+    if shown is not None:
+        print(json.dumps(rounded(summary(outcome, shown)), sort_keys=True))
+    return 130 if outcome.interrupted else 0
 
 
 def _tell_paper(settings: GRPOSettings) -> None:
@@ -198,7 +300,11 @@ def _report(outcome: Outcome, settings: GRPOSettings) -> None:
         )
     try:
         png = save_png(
-            outcome.metrics, outcome.validation, outcome.out / "curves.png", f"{settings.title}: {settings.model}"
+            outcome.metrics,
+            outcome.validation,
+            outcome.out / "curves.png",
+            f"{settings.title}: {settings.model}",
+            imitation="loss" in settings.shown,
         )
         print(f"curves: {png}")
     except MissingExtraError as e:

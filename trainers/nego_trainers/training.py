@@ -66,7 +66,9 @@ class Training:
         self.learner = settings.learner()
         if self.checkpoint and (remembered := load_learner(self.checkpoint)):
             self.learner.restore(remembered)
-        start = self.policy.with_model(self.reference) if settings.samples_start and self.reference is not None else None
+        start = (
+            self.policy.with_model(self.reference) if settings.samples_start and self.reference is not None else None
+        )
         self.selfplay = SelfPlay(settings, self.policy, source, out, judge, learner=self.learner, start=start)
         self.metrics = MetricsFile(out / "metrics.jsonl", self.progress.step)
         self.validation = MetricsFile(out / "validation.jsonl", self.progress.step)
@@ -161,9 +163,7 @@ class Training:
             "seconds": now - self._step_began,
             "elapsed": now - self._began,
         }
-        self.progress = replace(
-            p, step=p.step + 1, episodes=p.episodes + episodes, tokens=p.tokens + report.tokens
-        )
+        self.progress = replace(p, step=p.step + 1, episodes=p.episodes + episodes, tokens=p.tokens + report.tokens)
         self._here += 1
         self.metrics.write(record)
         self.watcher.step(self.metrics.records, self.share, self.seconds_left())
@@ -268,6 +268,7 @@ def _optimizer(settings: GRPOSettings, policy: Policy) -> torch.optim.Optimizer:
         policy.trained(),
         lr=settings.rate(policy.parameters),
         betas=(0.9, settings.adam_beta2),
+        eps=settings.adam_eps,
         weight_decay=settings.weight_decay,
         fused=True,
     )
