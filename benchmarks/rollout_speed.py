@@ -10,7 +10,7 @@ tokenizer included.
    this case.
 2. `ragged`: the same, but one token in 16 ends the utterance (48 at most): most rows of a batch are over long before the last.
 3. `nego-tiny`: as it plays. It agrees after a few utterances.
-4. Dialogues of 2 to 28 rounds: time per new token. What is kept between turns makes it nearly level.
+4. Dialogues of 2 to 28 rounds: what a further round costs. Every token is fed once; what grows is attention alone.
 
     python -m benchmarks.rollout_speed
 """
@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,16 @@ class RolloutSpeed:
             for memory in TARGETS:
                 case = self.measure(model, limits[name], memory)
                 result["cases"][f"{name}, memory {'whole' if memory is None else memory}"] = case
-                print(f"{name}, memory {memory or 'whole'}: {case['tokens an utterance']} tokens an utterance", flush=True)
+                print(
+                    f"{name}, memory {memory or 'whole'}: {case['tokens an utterance']} tokens an utterance", flush=True
+                )
                 for contender, spread in case["tokens a second"].items():
                     print(f"  {contender:28s} {Spread(**spread)}")
                 for contender, spread in case["ratio to generate"].items():
                     print(f"  {contender:28s} {Spread(**spread)} times", flush=True)
-        ratios = {m: result["cases"][f"even, memory {'whole' if m is None else m}"]["ratio to generate"] for m in TARGETS}
+        ratios = {
+            m: result["cases"][f"even, memory {'whole' if m is None else m}"]["ratio to generate"] for m in TARGETS
+        }
         result["targets"] = {f"memory {m or 'whole'}": t for m, t in TARGETS.items()}
         result["met"] = all(ratios[m]["16 in flight"]["median"] >= t for m, t in TARGETS.items())
         result["length"] = self.lengths(models["even"])
@@ -97,14 +102,21 @@ class RolloutSpeed:
         }
 
     def lengths(self, model: Any) -> dict[str, Any]:
-        """Microseconds for each token that is read or said, by rounds of the dialogue."""
+        """Milliseconds that a further round costs an episode, after so many."""
         timed = {n: Timed(ours(model, 16), 16, 16, None, max_rounds=n) for n in LENGTHS}
-        measured = interleaved({f"{n} rounds": t.per_new_token for n, t in timed.items()}, self.rounds)
-        found = {name: as_dict(Spread.of(x, 1)) for name, x in measured.items()}
-        for name, spread in found.items():
-            print(f"  {name:28s} {Spread(**spread)} microseconds a new token")
+        measured = interleaved({f"{n} rounds": t.seconds for n, t in timed.items()}, self.rounds)
+        found = {}
+        for fewer, more in pairwise(LENGTHS):
+            ends = zip(measured[f"{fewer} rounds"], measured[f"{more} rounds"], strict=True)
+            spread = Spread.of([1000 * (long - short) / (more - fewer) / 16 for short, long in ends], 2)
+            found[f"rounds {fewer + 1} to {more}"] = as_dict(spread)
+            print(f"  {f'rounds {fewer + 1} to {more}':28s} {spread} ms a round and episode")
         context = {f"{n} rounds": t.context for n, t in timed.items()}
-        return {"unit": "CPU microseconds a token read or said, 16 in flight", "spread": found, "tokens at the end": context}
+        return {
+            "unit": "CPU milliseconds a further round, of one episode of 16",
+            "spread": found,
+            "tokens read": context,
+        }
 
 
 class Timed:
@@ -125,27 +137,25 @@ class Timed:
             replies: list[Reply] = act_batch(views)
             for reply in replies:
                 self.said += len(reply.token_ids)
-                self.read += len(reply.prompt_ids)
                 self.context = max(self.context, reply.usage["prompt_tokens"] + len(reply.token_ids))
                 if self.counts is not None:
                     self.counts.append(len(reply.token_ids))
             return replies
 
         agent.act_batch = counting
-        self.said = self.read = 0
+        self.said = 0
 
     def rate(self) -> float:
         """Sampled tokens a second."""
         seconds = self._play()
         return self.said / seconds
 
-    def per_new_token(self) -> float:
-        """Microseconds for each token read or said."""
-        seconds = self._play()
-        return 1e6 * seconds / (self.said + self.read)
+    def seconds(self) -> float:
+        """What all episodes took."""
+        return self._play()
 
     def _play(self) -> float:
-        self.said = self.read = 0
+        self.said = 0
         self.seed += 1  # other dialogues each time, and the same for every contender
         if hasattr(self.agent, "reset"):
             self.agent.reset()  # as after an update: nothing of the last round is left

@@ -192,3 +192,24 @@ except MissingExtraError as e:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "language models on this machine need torch: pip install 'nego-env[llm]'\n"
+
+
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
+def test_an_adapter_is_loaded_onto_its_base_and_talked_to_in_its_style(folder: Path, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    base = LocalModel.load(str(folder))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        adapted = peft.get_peft_model(base.model, peft.LoraConfig(task_type="CAUSAL_LM", r=2, init_lora_weights=False))
+    adapted.save_pretrained(tmp_path)
+    base.tokenizer.save_pretrained(tmp_path)
+    loaded = LocalModel.load(str(tmp_path))
+    assert loaded.style == "brief"
+    ids = torch.tensor([base.glue.opening(CHAT)])
+    with torch.no_grad():
+        assert torch.allclose(loaded.model(ids).logits, adapted(ids).logits, atol=1e-4)
+    mine = HFAgent(model=LocalModel(adapted, base.tokenizer, name="adapted", style="brief"))
+    t = play(bargain(), mine, max_rounds=1)
+    assert t.scored
+    assert mine._decoder._layout is not None
+    assert not mine._decoder._lean, "its projections are not plain ones"

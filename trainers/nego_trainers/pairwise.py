@@ -7,15 +7,17 @@ rate and counted. The paper leaves open what a tie is: here one in both orders i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from nego_env.accounting import TOLERANCE, collective_agency
 from nego_env.errors import JudgeError, SettingsError
 from nego_env.moves import agreed_deal
+from nego_env.rollout import run_blocking
 from nego_env.scenario import Scenario
 from nego_env.transcript import Transcript
 from nego_trainers.intervals import RESAMPLES, Bootstrap, Estimate
@@ -26,7 +28,8 @@ _CHOICES = ("a", "b", "tie")
 
 
 class PairwiseJudge(Protocol):
-    """Anything that says which of two completions is better."""
+    """Anything that says which of two completions is better. `async def acompare` is used instead where there is one, for all
+    pairs at once."""
 
     name: str
 
@@ -68,20 +71,25 @@ class PairResult:
     inconsistent: int
     rate: Estimate
     """Wins over wins and losses, with its interval over scenarios."""
+    unjudged: int = 0
+    """Pairs on which the judge gave no verdict, left out."""
 
     @property
     def compared(self) -> int:
-        """Pairs that were put before the judge."""
+        """Pairs with a verdict."""
         return self.wins + self.losses + self.ties + self.inconsistent
 
 
 def both_orders(judge: PairwiseJudge, scenario: Scenario, left: str | None, right: str | None) -> Outcome:
     """The verdict on one pair, for the left completion. A negotiation without a completion (it failed) loses to one that has
     one, and ties with another; the judge is not asked. Raises `JudgeError` for an answer that is none."""
+    return run_blocking(_both_orders(judge, scenario, left, right))
+
+
+async def _both_orders(judge: PairwiseJudge, scenario: Scenario, left: str | None, right: str | None) -> Outcome:
     if not left or not right:
         return "tie" if not left and not right else "win" if left else "loss"
-    forth = _asked(judge, scenario, left, right)
-    back = _asked(judge, scenario, right, left)
+    forth, back = await asyncio.gather(_asked(judge, scenario, left, right), _asked(judge, scenario, right, left))
     if forth == "tie" and back == "tie":
         return "tie"
     if (forth, back) == ("a", "b"):
@@ -89,11 +97,24 @@ def both_orders(judge: PairwiseJudge, scenario: Scenario, left: str | None, righ
     return "loss" if (forth, back) == ("b", "a") else "inconsistent"
 
 
-def _asked(judge: PairwiseJudge, scenario: Scenario, a: str, b: str) -> str:
-    choice: str = judge.compare(scenario, a, b)
+async def _asked(judge: PairwiseJudge, scenario: Scenario, a: str, b: str) -> str:
+    acompare: Any = getattr(judge, "acompare", None)
+    choice: str = await acompare(scenario, a, b) if acompare is not None else judge.compare(scenario, a, b)
     if choice not in _CHOICES:
         raise JudgeError(f"{judge.name}: compare returned {choice!r}, expected one of {', '.join(_CHOICES)}")
     return choice
+
+
+async def _all_pairs(
+    judge: PairwiseJudge, pairs: Sequence[tuple[Transcript, Transcript]]
+) -> list[Outcome | JudgeError]:
+    async def outcome(left: Transcript, right: Transcript) -> Outcome | JudgeError:
+        try:
+            return await _both_orders(judge, left.scenario, left.completion, right.completion)
+        except JudgeError as e:
+            return e
+
+    return await asyncio.gather(*(outcome(*pair) for pair in pairs))
 
 
 def compare(
@@ -107,27 +128,29 @@ def compare(
     """Compare the completions of two sets of episodes, paired by (scenario, seed, index); `judge` is the exact one by default.
 
     Unscored episodes and those without a partner are left out. The completion is the one the reward was given for: none
-    after a failed negotiation, unless it was asked for all the same (`complete="always"`). Raises `SettingsError` where
-    nothing pairs up.
+    after a failed negotiation, unless it was asked for all the same (`complete="always"`). A pair without a verdict is left out
+    and counted. Raises `SettingsError` where nothing pairs up, and `JudgeError` where no pair gets a verdict.
     """
-    judge = judge or ExactPairwise()
     rights = {_key(t): t for t in right if t.scored}
-    found: dict[str, list[Outcome]] = {}
-    for t in left:
-        other = rights.get(_key(t)) if t.scored else None
-        if other is not None:
-            verdict = both_orders(judge, t.scenario, t.completion, other.completion)
-            found.setdefault(t.scenario.content_hash, []).append(verdict)
-    if not found:
+    pairs = [(t, rights[_key(t)]) for t in left if t.scored and _key(t) in rights]
+    if not pairs:
         raise SettingsError(f"{names[0]} and {names[1]} have no episode of the same scenario and seed in common")
-    every = [v for verdicts in found.values() for v in verdicts]
+    found = run_blocking(_all_pairs(judge or ExactPairwise(), pairs))
+    failed = [v for v in found if isinstance(v, JudgeError)]
+    if len(failed) == len(found):
+        raise failed[0]
+    by_scenario: dict[str, list[Outcome]] = {}
+    for (t, _), verdict in zip(pairs, found, strict=True):
+        if not isinstance(verdict, JudgeError):
+            by_scenario.setdefault(t.scenario.content_hash, []).append(verdict)
     return PairResult(
         *names,
-        wins=every.count("win"),
-        losses=every.count("loss"),
-        ties=every.count("tie"),
-        inconsistent=every.count("inconsistent"),
-        rate=_rate(list(found.values()), resamples),
+        wins=found.count("win"),
+        losses=found.count("loss"),
+        ties=found.count("tie"),
+        inconsistent=found.count("inconsistent"),
+        rate=_rate(list(by_scenario.values()), resamples),
+        unjudged=len(failed),
     )
 
 

@@ -230,7 +230,8 @@ class GRPOSettings:
 _LEAST: dict[str, float] = {
     "group_size": 2, "groups": 1, "memory": 1, "max_rounds": 1, "temperature": 0, "max_new_tokens": 1,
     "completion_temperature": 0, "completion_max_new_tokens": 1, "warmup": 0, "updates": 1, "clip_high": 0,
-    "beta": 0, "entropy": 0, "adam_eps": 0, "dynamic_sampling": 0, "redraws": 0, "weight_decay": 0, "threads": 1, "micro_tokens": 1,
+    "beta": 0, "entropy": 0, "adam_eps": 0, "dynamic_sampling": 0, "redraws": 0, "weight_decay": 0, "threads": 1,
+    "micro_tokens": 1,
     "in_flight": 1, "lora_rank": 0, "lora_alpha": 1, "seed": 0, "steps": 1, "save_every": 1, "keep": 1,
     "keep_rollouts": 1, "eval_every": 0, "eval_scenarios": 1,
 }  # fmt: skip

@@ -95,6 +95,10 @@ class Glue:
         closed = bool(self._close) and bool(said) and said[-1] == self._close[0]
         return [*(() if closed else self._close), *self._next, *self._words(rest[0].content), *self._answer]
 
+    def answer(self, text: str) -> list[int]:
+        """Words as if the model had sampled them: their ids, and the end of its turn."""
+        return [*self._words(text), *self._close]
+
     def text(self, said: Sequence[int]) -> str:
         """The words of sampled ids: special tokens left out, bytes that are no UTF-8 as U+FFFD."""
         if self._thinking:
