@@ -78,12 +78,12 @@ class Endpoint:
             "machine": machine(),
             "versions": versions("nego-env", "aiohttp", "msgspec", "numpy", "openai", "inspect_ai"),
         }
+        if "memory" in self.parts:  # first: what another part had used would hide what this one takes
+            result["memory"] = memory()
         if "speed" in self.parts:
             result["speed"] = speed(self.rounds, self.calls)
         if "faults" in self.parts:
             result["faults"] = faults(self.episodes, self.timeout)
-        if "memory" in self.parts:
-            result["memory"] = memory()
         print(f"-> {write('endpoint', result, self.out).name}")
 
 

@@ -7,6 +7,9 @@ NegoError
 ├── TranscriptError  (ValueError)   a transcript file that cannot be read, resumed or written
 ├── AgentError       (RuntimeError) an agent that broke its contract
 ├── JudgeError       (RuntimeError) a judge that broke its contract
+├── BackendError     (RuntimeError) a language model gave no usable answer
+├── RunError         (RuntimeError) what would fail every episode alike: it stops the run
+├── BudgetError      (RuntimeError) the budget of calls, tokens or money is spent
 ├── NotFoundError    (LookupError)  no scenario, agent, judge or command of that name
 └── MissingExtraError (ImportError) an optional dependency is not installed
 """
@@ -43,6 +46,20 @@ class AgentError(NegoError, RuntimeError):
 
 class JudgeError(NegoError, RuntimeError):
     """A judge that broke its contract. Inside an episode it is recorded; it stops only that episode."""
+
+
+class BackendError(NegoError, RuntimeError):
+    """A language model, or the server it is behind, gave no usable answer. Inside an episode it is recorded; it stops only
+    that episode."""
+
+
+class RunError(NegoError, RuntimeError):
+    """Raised by an agent or a judge for what would fail every episode alike, such as a wrong key. It is not recorded as the
+    end of an episode: it stops the run with its message, and the run can be resumed once the cause is gone."""
+
+
+class BudgetError(NegoError, RuntimeError):
+    """The budget of calls, tokens or money is spent. Inside an episode it is recorded as `budget`; it stops the run."""
 
 
 class NotFoundError(NegoError, LookupError):

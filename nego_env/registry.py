@@ -14,7 +14,14 @@ from nego_env.errors import MissingExtraError, NegoError, NotFoundError, unknown
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-GROUPS = ("nego_env.agents", "nego_env.judges", "nego_env.packs", "nego_env.importers", "nego_env.commands")
+GROUPS = (
+    "nego_env.agents",
+    "nego_env.judges",
+    "nego_env.backends",
+    "nego_env.packs",
+    "nego_env.importers",
+    "nego_env.commands",
+)
 
 
 @cache

@@ -5,7 +5,8 @@
    `act` calls. A failed batch is retried view by view, so that one bad view costs its own episode only.
 3. A finished episode is written before the next one starts. An agent that raises, hangs past `timeout` or returns rubbish
    ends its episode without a reward; it is drawn again up to `redraws` times. (`timeout` binds what is awaited or called
-   on a thread: an `aact` that blocks the loop it should share cannot be stopped.)
+   on a thread: an `aact` that blocks the loop it should share cannot be stopped.) A `RunError` stops the run and reaches the
+   caller; a `BudgetError` ends its episode as `budget`, and no further episode is begun.
 4. What is played depends on (scenario, settings, agents, seed, index, attempt) alone, never on how many are in flight.
 """
 
@@ -30,7 +31,7 @@ import numpy as np
 
 from nego_env.agents import AgentLike, NamedAgent, Reply, Said, resolve_agent
 from nego_env.codec import ActTable
-from nego_env.errors import AgentError, Leave, MoveError, SettingsError
+from nego_env.errors import AgentError, BackendError, BudgetError, Leave, MoveError, RunError, SettingsError
 from nego_env.judges import Judge
 from nego_env.judging import Terms, check_verdict, judge_fault
 from nego_env.moves import MAX_CHARS, Move
@@ -329,7 +330,7 @@ class _Engine:
         first = self.writer.done[index].next_attempt if self.writer and index in self.writer.done else 0
         for attempt in range(first, first + self.redraws + 1):
             last = await self._play(index, attempt)
-            if last.scored or last.stop is StopReason.INTERRUPTED:
+            if last.scored or last.stop in (StopReason.INTERRUPTED, StopReason.BUDGET):
                 break
             log.info("episode %d, attempt %d: %s: %s", index, attempt, last.stop.value, last.error)
         return last
@@ -420,6 +421,12 @@ class _Table:
             self.left = True
             self._fail(StopReason.INTERRUPTED, seat, str(e) or "left the table")
             return
+        except BudgetError as e:
+            self.left = True
+            self._fail(StopReason.BUDGET, seat, str(e))
+            return
+        except RunError:
+            raise
         except (Exception, SystemExit, asyncio.CancelledError) as e:
             if _stopping(e):
                 raise
@@ -435,6 +442,11 @@ class _Table:
             ajudge: Callable[..., Coroutine[Any, Any, object]] | None = getattr(self.judge, "ajudge", None)
             found = await ajudge(asked) if ajudge is not None else self.judge.judge(asked)
             self.state = judged(self.state, check_verdict(found, self.judge, asked.kind))
+        except BudgetError as e:
+            self.left = True
+            self.state = fail(self.state, StopReason.BUDGET, f"{self.judge.name}: {e}")
+        except RunError:
+            raise
         except (Exception, SystemExit, asyncio.CancelledError) as e:
             if _stopping(e):
                 raise
@@ -502,7 +514,7 @@ def _tokens(reply: object, seat: int, utterance: int) -> TurnTokens | None:
 
 def _told(e: BaseException) -> str:
     """The error in a line, with the place it comes from: a file's name and line, never its folder."""
-    if isinstance(e, (AgentError, MoveError)):
+    if isinstance(e, (AgentError, BackendError, MoveError)):
         return str(e)
     return f"{type(e).__name__}: {e}{_place(e)}"
 

@@ -66,7 +66,7 @@ class StopReason(StrEnum):
     JUDGE_ERROR = "judge_error"
     """A judge raised, or returned something that is no verdict."""
     BUDGET = "budget"
-    """The run's budget was spent. Reserved: nothing that ships has a budget of money or tokens yet."""
+    """The run's budget of calls, tokens or money was spent."""
     INTERRUPTED = "interrupted"
     """A person left, or the run was stopped."""
 

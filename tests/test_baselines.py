@@ -321,7 +321,7 @@ def test_other_peoples_words_are_rows_of_a_model() -> None:
 
 
 def test_a_memory_window_cuts_rows_as_it_cuts_what_was_seen() -> None:
-    rows = chat_rows(episode(bargain(), LINES * 2, memory=1), model(), seats=["seat_0"])
+    rows = chat_rows(episode(bargain(), ["Hm.", "Well."] * 2 + LINES, memory=1), model(), seats=["seat_0"])
     assert len(rows) > 1
 
 

@@ -61,7 +61,10 @@ def nego(*args: str, stdin: str = "", **options: object) -> subprocess.Completed
     ("args", "told"),
     [
         (["paly"], "unknown command 'paly'; did you mean 'play'"),
-        (["zzzz"], "unknown command 'zzzz'; known: agents, demo, evaluate, play, pretrain, replay, scenarios, train"),
+        (
+            ["zzzz"],
+            "unknown command 'zzzz'; known: agents, demo, evaluate, play, pretrain, rejudge, replay, scenarios, train",
+        ),
         (["play", "--scenario", "thesis-deadlin"], "unknown scenario 'thesis-deadlin'; did you mean 'thesis-deadline'"),
         (
             ["play", "--scenario", "zzzz"],

@@ -17,13 +17,15 @@ from nego_env.rollout import play
 
 OURS = {
     "nego_env.agents": {
-        "boulware", "conceder", "hf", "human", "injector", "logroller", "mediator", "micro", "premature", "random",
+        "boulware", "chat", "conceder", "hf", "human", "injector", "logroller", "mediator", "micro", "openai",
+        "premature", "random",
         "revealer", "scripted", "stonewaller", "sycophant", "tit-for-tat",
     },
-    "nego_env.judges": {"exact", "heuristic"},
+    "nego_env.judges": {"exact", "heuristic", "prompted"},
+    "nego_env.backends": {"chat", "hf", "openai"},
     "nego_env.packs": {"duels", "duels-validation", "heldout", "open", "train"},
     "nego_env.importers": {"casino", "genius", "llm-deliberation", "moralchoice", "open-spiel"},
-    "nego_env.commands": {"agents", "demo", "evaluate", "play", "pretrain", "replay", "scenarios", "train"},
+    "nego_env.commands": {"agents", "demo", "evaluate", "play", "pretrain", "rejudge", "replay", "scenarios", "train"},
 }  # fmt: skip
 
 STRANGER = '''

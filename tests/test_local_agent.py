@@ -329,7 +329,10 @@ def test_words_that_somebody_else_put_into_its_mouth_are_read_as_its_own() -> No
     ((t, tokens),) = played(who, bargain(), episodes=1)
     states = list(t.states())
     forged = msgspec.structs.replace(states[2].utterances[0], text="I said something else.")
-    views = [viewed(states[0]), viewed(msgspec.structs.replace(states[2], utterances=(forged, states[2].utterances[1])))]
+    views = [
+        viewed(states[0]),
+        viewed(msgspec.structs.replace(states[2], utterances=(forged, states[2].utterances[1]))),
+    ]
     first, second = who.act_batch(views)  # two views of one seat in one batch: one after the other
     assert first.token_ids == tokens.turns[0].said
     assert not second.continues
@@ -406,7 +409,10 @@ def test_on_an_open_dilemma_a_small_model_says_once_that_it_means_nothing(caplog
 def test_its_name_says_how_it_samples() -> None:
     model = local()
     assert HFAgent(model=model).spec == "hf:tiny"
-    assert HFAgent(model=model, sampling=Sampling(0.7, max_new_tokens=64)).spec == "hf:tiny,temperature=0.7,max_new_tokens=64"
+    assert (
+        HFAgent(model=model, sampling=Sampling(0.7, max_new_tokens=64)).spec
+        == "hf:tiny,temperature=0.7,max_new_tokens=64"
+    )
     assert HFAgent("ignored,temperature=0", model=model).sampling.temperature == 0
     assert HFAgent(model=model, spec="policy@3").spec == "policy@3"
     assert HFAgent(model=model, style="full").style == "full"

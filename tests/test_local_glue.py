@@ -56,7 +56,9 @@ def glue(template: str = CHATML, *extra: str, thinking: bool = False) -> Glue:
 
 def rendered(tokenizer: Any, messages: list[Message], **options: Any) -> list[int]:
     chat = [{"role": m.role, "content": m.content} for m in messages]
-    return list(tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False, add_generation_prompt=True, **options))
+    return list(
+        tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False, add_generation_prompt=True, **options)
+    )
 
 
 def test_a_context_is_what_the_template_renders() -> None:
@@ -191,7 +193,9 @@ def test_a_model_without_a_chat_template_is_refused() -> None:
 
 
 def test_a_dated_template_does_not_depend_on_the_day() -> None:
-    dated = "{% if date_string is not defined %}{{ raise_exception('today?') }}{% endif %}{{ date_string + '\n' }}" + CHATML
+    dated = (
+        "{% if date_string is not defined %}{{ raise_exception('today?') }}{% endif %}{{ date_string + '\n' }}" + CHATML
+    )
     assert "26 Jul 2024" in glue(dated)._tokenizer.decode(glue(dated).opening([S, U]))
 
 
@@ -203,13 +207,19 @@ def test_a_tokenizer_that_marks_beginnings_does_not_get_a_space_into_the_middle(
     bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
     bpe.decoder = decoders.Sequence([decoders.Metaspace(prepend_scheme="first"), decoders.Fuse()])
     trainer = trainers.BpeTrainer(vocab_size=200, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False)
-    bpe.train_from_iterator(["\n seat_1: Yes, we do. system user assistant\nround 1 of 7 [INST] x [/INST]"] * 4, trainer)
+    bpe.train_from_iterator(
+        ["\n seat_1: Yes, we do. system user assistant\nround 1 of 7 [INST] x [/INST]"] * 4, trainer
+    )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="</s>", bos_token="<s>")
     tokenizer.chat_template = (
         "{{ bos_token }}{% for m in messages %}{{ m['role'] + '\n' + m['content'] + eos_token }}{% endfor %}"
         "{% if add_generation_prompt %}{{ 'assistant\n' }}{% endif %}"
     )
-    chat = [Message("user", "seat_1: Yes, we do."), Message("assistant", "Yes, we do."), Message("user", "round 1 of 7")]
+    chat = [
+        Message("user", "seat_1: Yes, we do."),
+        Message("assistant", "Yes, we do."),
+        Message("user", "round 1 of 7"),
+    ]
     assert tokenizer.decode(Glue(tokenizer).opening(chat)) == tokenizer.decode(rendered(tokenizer, chat))
 
 

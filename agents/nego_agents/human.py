@@ -6,33 +6,44 @@
 3. What others wrote is shown, never obeyed: control characters are spelled out and markup stays text.
 4. Works on any pair of text streams, a terminal or not; on a terminal the line can be edited.
 5. End of input (Ctrl-D) raises `Leave`, and so does Ctrl-C, or being told to end, while a line is waited for.
+6. Where a command offers to run inside a screen (`stage`) and the terminal can show one, the person sits at that instead
+   (`nego_agents.human_screen`).
 """
 
 from __future__ import annotations
 
 import copy
-import difflib
-import re
 import signal
 import sys
 import threading
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Self, TextIO
 
 from nego_agents.arguments import no_argument
+from nego_agents.human_lines import (
+    fault_text,
+    holds_control_characters,
+    how_it_ends,
+    moves_line,
+    moves_text,
+    plan,
+    plan_ending,
+    typed,
+)
 from nego_env.accounting import best_score, gain, score
 from nego_env.errors import AgentError, Leave, NegoError
-from nego_env.moves import Act, Move, agreed_deal, check_act, parse
+from nego_env.moves import Move
 from nego_env.rules import Utterance
 from nego_env.safe_text import visible
 from nego_env.scenario import Scenario
-from nego_env.view import View, acceptance_text
+from nego_env.view import View
 from nego_env.wording import number
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from nego_agents.human_screen.stage import ScreenSeat, Stage
 
 _COMMON = """\
 /view            the dilemma, your aim and your scores again
@@ -59,11 +70,6 @@ Add words after a dash: /agree - that is fair.
 Or end a message with a tag: That is fair. [Agree]
 """
 
-_FINAL_GROUP = re.compile(r"\[\s*([^\[\]\s:,;]{1,40})\s*(:?)([^\[\]]*)\][.!*_`\s]*\Z")
-"""The brackets a message ends in: first word, colon, rest."""
-_CLOSE, _CLOSE_WITH_COLON = 0.75, 0.6
-"""How much (`difflib` ratio) a first word must resemble a verb to be taken for a slip; a colon makes a tag likelier."""
-
 
 class HumanAgent:
     """A person at a terminal; type /help for what can be done."""
@@ -79,9 +85,24 @@ class HumanAgent:
         self._output = output
         self._seen = 0
         self._met = False
+        self._stage: Stage | None = None
 
-    def spawn(self, seat: str, scenario: Scenario) -> Self:
+    def stage(self) -> Stage | None:
+        """The screen to run a command in: every seat spawned from now on sits at it. None where the terminal cannot show one
+        (`human_screen.terminal.can_show`), and for streams of one's own."""
+        from nego_agents.human_screen.terminal import can_show
+
+        if self._input is not None or self._output is not None or not can_show():
+            return None
+        from nego_agents.human_screen.stage import Stage
+
+        self._stage = Stage()
+        return self._stage
+
+    def spawn(self, seat: str, scenario: Scenario) -> Self | ScreenSeat:
         """The same person, for one episode and seat."""
+        if self._stage is not None:
+            return self._stage.seat()
         fresh = copy.copy(self)
         fresh._seen, fresh._met = 0, False
         return fresh
@@ -108,7 +129,7 @@ class HumanAgent:
             try:
                 move = self._move(console, view, line)
             except NegoError as e:
-                fault = str(e).removeprefix(f"{view.scenario.id}: ")
+                fault = fault_text(e, view.scenario)
                 _print(console, f"Not sent: {fault}{'' if fault.endswith('?') else '.'}")
                 continue
             if move is not None:
@@ -126,7 +147,7 @@ class HumanAgent:
                 with suppress(OSError):  # the terminal itself may be gone
                     _print(console, "")
                 raise Leave("interrupted" if isinstance(e, KeyboardInterrupt) else "you have left the table") from None
-            if not any(c != "\t" and unicodedata.category(c) == "Cc" for c in line):
+            if not holds_control_characters(line):
                 return line.strip()
             _print(console, "Not sent: the line holds control characters.")
 
@@ -163,47 +184,33 @@ class HumanAgent:
 
     def _move(self, console: Console, view: View, line: str) -> Move | None:
         """The move a line stands for; None when it was a question to the terminal. Raises `NegoError` for a fault."""
-        if not line:
-            raise AgentError("an empty line says nothing; type a message, or /help")
-        if not line.startswith("/"):
-            return _checked_talk(view, line)
         head, _, rest = line.partition(" ")
-        command = head[1:].lower()
         shown: dict[str, Callable[[], None]] = {
-            "help": lambda: _print(console, (_STRUCTURED if view.scenario.issues else _OPEN) + _COMMON),
-            "moves": lambda: _print(console, moves_text(view)),
-            "view": lambda: show_private(console, view),
+            "/help": lambda: _print(console, (_STRUCTURED if view.scenario.issues else _OPEN) + _COMMON),
+            "/moves": lambda: _print(console, moves_text(view)),
+            "/view": lambda: show_private(console, view),
         }
-        if command in shown:
+        if (command := head.lower()) in shown:
             shown[command]()
             return None
-        if command == "worth" and view.scenario.issues:
+        if command == "/worth" and view.scenario.issues:
             deal = tuple(rest.replace(",", " ").split())
             _print(console, f"Worth {number(view.worth(deal))} to you (gain {view.gain(deal):.2f}).")
             return None
-        return _command(view, command, rest)
+        return typed(view, line)
 
     def _completion(self, console: Console, view: View) -> Move:
         _print(console, "\nThe talk is over, and you write the plan for everyone, in one paragraph.")
         for seat, persona in zip(view.scenario.seats, view.personas or (), strict=False):
             _print(console, f"  {seat.name}: {persona}")
-        ending = f"[Agreed: {' '.join(view.table.deal)}]" if view.table else ""
-        if ending:
+        if ending := plan_ending(view):
             _print(console, f"It must end in {ending}; that is added if you leave it out.")
         while True:
             line = self._read(console, f"the plan, {view.name} > ")
-            if not line:
-                _print(console, "Not sent: an empty line says nothing.")
-            elif not ending:
-                return Move(line)
-            elif "[" not in line:
-                return Move(f"{line} {ending}")
-            elif (stated := agreed_deal(line, view.scenario))[1] is not None:
-                _print(console, f"Not sent: {stated[1]}; it must end in {ending}.")
-            elif view.table and stated[0] != view.scenario.deal(view.table.deal):
-                _print(console, f"Not sent: that is not the deal agreed, {ending}.")
-            else:
-                return Move(line)
+            try:
+                return plan(view, line)
+            except AgentError as e:
+                _print(console, f"Not sent: {e}.")
 
 
 def _in_main_thread() -> bool:
@@ -226,108 +233,7 @@ def _interruptible() -> Iterator[None]:
         yield
 
 
-def _checked_talk(view: View, line: str) -> Move:
-    """A typed message whose tag, if any, counts now. Raises `AgentError` with the fault."""
-    parsed = parse(line, view.scenario)
-    if parsed.fault:
-        raise AgentError(parsed.fault)
-    if parsed.act is not None:
-        _check_legal(view, parsed.act)
-    elif slip := _mistyped_tag(line, view.scenario):
-        raise AgentError(slip)
-    return Move(line, parsed.act)
-
-
-def _mistyped_tag(line: str, scenario: Scenario) -> str | None:
-    """The fault of a message that ends in what was likely meant as a tag; None for plain talk, "[smiles]" included.
-
-    Likely: the first word in the brackets resembles a verb, or option ids stand in them as they do in a tag.
-    """
-    start = line.rfind("[")
-    group = _FINAL_GROUP.match(line, start) if start >= 0 else None
-    if group is None:
-        return None
-    word, colon, rest = group[1], group[2], group[3].strip()
-    verbs = ("propose", "accept", "walk", "ask", "reveal") if scenario.issues else ("agree",)
-    close = difflib.get_close_matches(word.lower(), verbs, n=1, cutoff=_CLOSE_WITH_COLON if colon else _CLOSE)
-    shown = line[start : line.rindex("]") + 1]
-    if close:
-        return f"{shown} is no tag; did you mean {_tag_of(close[0], rest)}?"
-    if _is_option(word, scenario):
-        rest = f"{word} {rest}"
-    options = [_is_option(w, scenario) for w in rest.replace(",", " ").replace(";", " ").split()]
-    if any(options) if colon else options and all(options):
-        return f"{shown} is no tag; did you mean {_tag_of('propose', rest)}?"
-    return None
-
-
-def _is_option(word: str, scenario: Scenario) -> bool:
-    return word.upper() in scenario.option_index
-
-
-def _tag_of(verb: str, argument: str) -> str:
-    """The tag of a verb as it would be typed."""
-    if verb in ("propose", "ask", "reveal"):
-        return f"[{verb.capitalize()}: {argument or '...'}]"
-    return f"[{verb.capitalize()}]"
-
-
-def _command(view: View, command: str, rest: str) -> Move:
-    """The move of a slash command. Raises `NegoError` with the fault."""
-    argument, _, words = f" {rest} ".partition(" - ")
-    argument = argument.strip()
-    known = ("propose", "accept", "ask", "reveal", "walk") if view.scenario.issues else ("agree",)
-    match command:
-        case "propose" if command in known:
-            act = Act("propose", deal=tuple(argument.replace(",", " ").split()))
-        case "ask" | "reveal" if command in known:
-            act = Act("ask" if command == "ask" else "reveal", issue=argument)
-        case "accept" | "walk" | "agree" if command in known:
-            if argument:
-                raise AgentError(f"/{command} takes nothing but words after a dash: /{command} - {argument}")
-            act = Act("accept" if command == "accept" else "walk" if command == "walk" else "agree")
-        case _:
-            listed = ", ".join(f"/{c}" for c in (*known, "view", "moves", "help"))
-            raise AgentError(f"there is no /{command} here; there is {listed}")
-    act = check_act(act, view.scenario)
-    _check_legal(view, act)
-    return Move(words.strip(), act)
-
-
-def _check_legal(view: View, act: Act) -> None:
-    if act.kind == "accept" and not view.legal.accept:
-        why = "you have accepted it already" if view.table else "there is no deal on the table to accept"
-        raise AgentError(why)
-    if act.kind == "walk" and not view.legal.walk:
-        raise AgentError("nobody can walk away before everyone has spoken once")
-
-
 # ---------------------------------------------------------------- what the person sees
-def moves_line(view: View) -> str:
-    """What can be done now, on one line."""
-    if not view.scenario.issues:
-        return "Say something, or /agree"
-    legal = view.legal
-    able = ["/propose", *(["/accept"] if legal.accept else []), "/ask", "/reveal", *(["/walk"] if legal.walk else [])]
-    return f"Say something, or {' '.join(able)}"
-
-
-def moves_text(view: View) -> str:
-    """What can be done now, in full."""
-    if not view.scenario.issues:
-        return f"{moves_line(view)}."
-    legal = view.legal
-    return "\n".join(
-        [
-            f"/propose {' '.join(i.options[0].id for i in view.scenario.issues)}   (one option for every issue)",
-            *(["/accept"] if legal.accept else []),
-            f"/ask ISSUE      not asked yet: {', '.join(legal.ask) or 'none'}",
-            f"/reveal ISSUE   not revealed yet: {', '.join(legal.reveal) or 'none'}",
-            *(["/walk"] if legal.walk else ["(/walk once everyone has spoken)"]),
-        ]
-    )
-
-
 def show_private(console: Console, view: View) -> None:
     """The dilemma, the person's own aim and scores."""
     _print(console, f"\n{view.task}\n")
@@ -337,14 +243,6 @@ def show_private(console: Console, view: View) -> None:
     _print(console, f"Your aim, which the others do not know: {view.persona}\n")
     if view.stakes is not None:
         _show_stakes(console, view)
-
-
-def how_it_ends(view: View) -> str:
-    """The cap and the acceptance rule in two sentences."""
-    rounds = f"Each of you speaks once a round, for at most {view.max_rounds} rounds."
-    if not view.scenario.issues:
-        return f"{rounds} You are done when all of you consent to one concrete plan."
-    return f"{rounds} A deal settles every issue. {acceptance_text(view.scenario)}"
 
 
 def _show_stakes(console: Console, view: View) -> None:

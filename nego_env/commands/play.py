@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     from nego_env.packs import Suite
@@ -59,6 +59,8 @@ class Play:
     """Seconds an agent may take for one answer; default no limit."""
     redraws: int = 1
     """How often an episode that failed (not: that ended without a deal) is tried again."""
+    plain: bool = False
+    """A person types at a plain terminal, without the screen (also: the environment variable NEGO_PLAIN=1)."""
     json: bool = False
     """One JSON object per episode on stdout, nothing else."""
 
@@ -115,10 +117,12 @@ class Play:
         from nego_env.rollout import rollout, run_blocking
         from nego_env.store import TranscriptWriter
 
+        stage = None if self.plain else _stage(run)
+
         async def everything(writer: TranscriptWriter) -> None:
             done = sum(p.scored for i, p in writer.done.items() if i < episodes)
             with _progress(episodes, done, hidden=self.json or run.one_at_a_time) as advance:
-                async for _ in rollout(
+                async for t in rollout(
                     run,
                     episodes,
                     in_flight=self.in_flight,
@@ -127,12 +131,14 @@ class Play:
                     writer=writer,
                 ):
                     advance()
+                    if stage is not None:
+                        await stage.show(t)
 
         with TranscriptWriter(out, run.id) as writer:
             for note in writer.notes:
                 print(f"nego: note: {note}", file=sys.stderr)
             _announce(run, writer, episodes)
-            run_blocking(everything(writer))
+            (run_blocking if stage is None else stage.run)(everything(writer))
 
     def _report(self, run: Run, out: Path, episodes: int) -> int:
         from nego_env.store import read_final
@@ -157,6 +163,25 @@ class Play:
             print_summary(summary, title=f"{run.suite.name}: {' vs '.join(a.name for a in run.agents)}")
         print(f"saved: {out}\nreplay it: nego replay {out}")
         return 0 if summary.scored or run.one_at_a_time else 1
+
+
+class _Stage(Protocol):
+    """A screen that a person sits at, with the run behind it."""
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work behind the screen. Raises what it raises, and `KeyboardInterrupt` where the person ends the run."""
+
+    async def show(self, t: Transcript) -> None:
+        """How an episode ended; returns when the person has seen it."""
+
+
+def _stage(run: Run) -> _Stage | None:
+    """The screen of the first agent that has one (`stage()`), where the terminal can show it."""
+    for a in run.agents:
+        if callable(made := getattr(a.agent, "stage", None)):
+            stage: _Stage | None = made()
+            return stage
+    return None
 
 
 def _usual_agents(suite: Suite) -> tuple[str, ...]:

@@ -146,8 +146,6 @@ def _can_play() -> bool:
 
 
 def _theme(chosen: Literal["auto", "dark", "light"]) -> Literal["dark", "light"]:
-    """`COLORFGBG` is `foreground;background` in ANSI numbers where a terminal sets it; 7 and 9 to 15 are light."""
-    if chosen != "auto":
-        return chosen
-    background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
-    return "light" if background.isdigit() and int(background) in (7, *range(9, 16)) else "dark"
+    from nego_env.replay.style import terminal_theme
+
+    return terminal_theme() if chosen == "auto" else chosen

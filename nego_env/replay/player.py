@@ -47,7 +47,7 @@ SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 LIMIT = 20_000
 """Characters of one utterance that the player shows."""
 
-_THEMES = (
+THEMES = (
     TextualTheme(
         "nego-dark", primary="#6cb6ff", secondary="#8b98a5", accent="#e3b341", foreground="#d6dde4",
         background="#10151b", surface="#161c24", panel="#1d252f", dark=True,
@@ -236,7 +236,7 @@ class Player(App[None]):
 
     def on_mount(self) -> None:
         """Colours first, then the first frame once there is a size to draw it for."""
-        for theme in _THEMES:
+        for theme in THEMES:
             self.register_theme(theme)
         self.theme = f"nego-{self._first_theme}"
         self.call_after_refresh(self._show)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal, NamedTuple
 
 Theme = Literal["dark", "light"]
@@ -65,3 +66,10 @@ LIGHT = Palette(
 def palette(theme: Theme) -> Palette:
     """The palette for a screen whose background is known."""
     return DARK if theme == "dark" else LIGHT
+
+
+def terminal_theme() -> Theme:
+    """What the terminal says of its background: `COLORFGBG` is `foreground;background` in ANSI numbers where it is set; 7 and
+    9 to 15 are light. Dark where nothing is said."""
+    background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
+    return "light" if background.isdigit() and int(background) in (7, *range(9, 16)) else "dark"

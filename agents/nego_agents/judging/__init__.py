@@ -1,0 +1,1 @@
+"""Judges that are language models, over any backend. Import from its modules."""

@@ -1,0 +1,734 @@
+"""A person at the screen: what is shown, what is sent, how it ends, and when there is no screen at all."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import io
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_samples import OPEN_TWO, drawn, structured
+from human_screen_support import LARGE, SMALL, screen, sitting
+from rich.cells import cell_len
+from textual.widgets import Button, Input
+
+from nego_agents import HumanAgent, ScriptedAgent
+from nego_agents.human_screen import terminal
+from nego_agents.human_screen.app import TableScreen
+from nego_agents.human_screen.choices import Choices
+from nego_agents.human_screen.dialogs import Curtain, Form, Proposal, Sheet
+from nego_agents.human_screen.stage import Stage
+from nego_env.cli import main
+from nego_env.errors import Leave
+from nego_env.moves import Act
+from nego_env.rollout import Run
+from nego_env.rules import StopReason
+from nego_env.scenario import Issue, Option, Scenario, Seat, Stakes, encode_scenario
+from nego_env.store import TranscriptWriter, read
+
+TRADE = structured([[[9, 0], [1, 0]], [[0, 1], [0, 9]]], [2, 2])
+"""The baker wants A1, the miller B2."""
+OFFER = "[Propose: A1 B2]"
+
+
+def miller(*lines: str) -> ScriptedAgent:
+    """The other side, who repeats what it was told."""
+    return ScriptedAgent(list(lines) or ["I see."], repeat=True)
+
+
+# ---------------------------------------------------------------- what is shown
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_opens_with_the_dilemma_the_aim_and_the_scores(size: tuple[int, int]) -> None:
+    async with sitting(TRADE, miller(), size=size) as table:
+        await table.asked()
+        shown = table.shown()
+        assert TRADE.task in shown
+        assert "you are the baker in made" in shown
+        assert "round 1 of 7" in shown
+        assert "Get the most." in shown
+        assert "nothing on the table yet" in shown
+        assert "your best deal is worth 10, no deal 2" in shown
+        assert "A1 way a of a" in shown
+        assert table.enabled() == {"propose", "ask", "reveal", "private", "help"}
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_the_deal_on_the_table_and_what_it_is_worth_to_me(size: tuple[int, int]) -> None:
+    async with sitting(TRADE, miller(f"Then this. {OFFER}"), size=size) as table:
+        await table.asked()
+        await table.say("Hello.")
+        await table.asked(2)
+        shown = table.shown()
+        assert "on the table, by the miller" in shown
+        assert "worth 9 to you, gain 0.88" in shown
+        assert "accepted by the miller (1 of 2)" in shown
+        assert table.enabled() == {"propose", "accept", "ask", "reveal", "walk", "private", "help"}
+        assert "0.75" not in shown  # what it is worth to the miller
+
+
+async def test_a_loss_is_called_one() -> None:
+    async with sitting(TRADE, miller("[Propose: A2 B1]")) as table:
+        await table.asked()
+        await table.say("Hello.")
+        await table.asked(2)
+        assert "worth 1 to you, a loss" in table.shown()
+
+
+async def test_what_others_publish_is_shown() -> None:
+    async with sitting(TRADE, miller("See. [Reveal: B]")) as table:
+        await table.asked()
+        await table.say("Hello.")
+        await table.asked(2)
+        assert "publishes its true scores for B (matter b): B1 0, B2 9" in table.shown()
+        assert "published scores" in table.shown()
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_six_seats(size: tuple[int, int]) -> None:
+    async with sitting(drawn(1, seats=6), *["random"] * 5, size=size) as table:
+        await table.asked()
+        await table.say("Hm.")
+        await table.asked(2)
+        assert "waiting" not in table.shown()
+        assert [u.seat for u in table.app.dialogue.talk.said if u is not None] == [f"seat_{i}" for i in range(6)]
+        await table.press("f7")
+        assert all(name in table.shown() for name in ("the farmer", "the cook", "the smith", "the nurse"))
+
+
+async def test_messages_out_of_memory_stay_on_screen() -> None:
+    async with sitting(TRADE, miller("one", "two", "three"), memory=1) as table:
+        for round in (1, 2, 3):
+            await table.asked(round)
+            await table.say(f"word {round}")
+        await table.asked(4)
+        words = [u.text if u is not None else None for u in table.app.dialogue.talk.said]
+        assert words == ["word 1", "one", "word 2", "two", "word 3", "three"]
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_nothing_others_wrote_is_obeyed(size: tuple[int, int]) -> None:
+    nasty = "\x1b[2Jclear\x07 \u202eback [bold]x[/bold] :smile: [@click=app.quit]q[/] \ud800 \x9b31m"
+    issues = tuple(
+        Issue(i.id, f"[b]{i.name}\x1b[0m", tuple(Option(o.id, f"[i]{o.label}\u202e") for o in i.options))
+        for i in TRADE.issues
+    )
+    seats = tuple(Seat(f"[u]{s.name}\x1b", f"[b]{s.persona}\x07", Stakes(((9, 0), (1, 0)), 0)) for s in TRADE.seats)
+    scenario = Scenario("nasty", "What\x1b[31m [red]now[/red]?", seats, issues)
+    async with sitting(scenario, miller(f"{nasty} {OFFER}", f"{nasty} [Reveal: A]"), size=size) as table:
+        await table.asked()
+        screens = [table.shown()]
+        await table.say("Hello.")
+        await table.asked(2)
+        screens.append(table.shown())
+        assert "\\x1b[2Jclear\\x07 \\u202eback [bold]x[/bold] :smile: [@click=app.quit]" in screens[1]
+        for keys in (("f2",), ("escape", "f3"), ("escape", "f4"), ("escape", "f5"), ("escape", "f7")):
+            await table.press(*keys)
+            screens.append(table.shown())
+        assert all(c == "\n" or c.isprintable() for shown in screens for c in shown)
+        assert "[red]now[/red]" in screens[0]
+        assert "[b]matter a\\x1b[0m" in screens[2]
+
+
+async def test_wide_characters_keep_the_columns() -> None:
+    issues = (
+        Issue("A", "お茶の種類", (Option("A1", "玉露 🍵 とても"), Option("A2", "番茶"))),
+        Issue("B", "場所", (Option("B1", "庭"), Option("B2", "家"))),
+    )
+    seats = tuple(
+        Seat(name, "一番良い茶を。", s.stakes) for name, s in zip(("田中 🙂", "鈴木"), TRADE.seats, strict=True)
+    )
+    async with sitting(Scenario("tea", "どの茶を飲むか 🍵", seats, issues), miller("こんにちは"), size=SMALL) as table:
+        await table.asked()
+        await table.press("f2")
+        choices = table.app.screen.query_one(Choices)
+        lines = str(choices.render()).split("\n")
+        assert {cell_len(line) for line in lines} == {choices.size.width}
+        assert len({cell_len(line[: line.index("━")]) for line in lines if "━" in line}) == 1
+
+
+async def test_dark_and_light() -> None:
+    async with sitting(TRADE, miller(), theme="light") as table:
+        await table.asked()
+        await table.say("Hello.")
+        await table.asked(2)
+        assert not table.app.current_theme.dark
+        before = table.shown()
+        await table.press("f8")
+        assert table.app.current_theme.dark
+        await table.until(lambda: table.shown() == before, "the same words in other colours")
+
+
+async def test_the_dialogue_is_drawn_again_for_another_width() -> None:
+    async with sitting(TRADE, miller()) as table:
+        await table.asked()
+        await table.say("Hello.")
+        await table.asked(2)
+        await table.pilot.resize_terminal(*SMALL)
+        await table.until(lambda: table.app.narrow and "the miller" in table.shown())
+        assert table.shown().count("Hello.") == 1
+
+
+# ---------------------------------------------------------------- what is sent
+async def test_a_draft_is_read_as_it_is_typed() -> None:
+    async with sitting(TRADE, miller()) as table:
+        await table.asked()
+        assert "type a message and press Enter" in table.shown()
+        await table.type("Hi [Propose: A1 B2")
+        assert "a tag is closed by ]" in table.shown()
+        await table.type("]")
+        assert "Enter sends [Propose: A1 B2] worth 9 to you, gain 0.88" in table.shown()
+        await table.press("ctrl+z")
+        assert not table.app.draft.text.endswith("]")
+        table.app.draft.text = "Good morning."
+        await table.press("end")
+        assert "Enter says this to everyone" in table.shown()
+
+
+@pytest.mark.parametrize(
+    ("typed", "fault"),
+    [
+        ("Then [Propose: A9 B1]", "no option 'A9'"),
+        ("Yes. [Accept]", "there is no deal on the table to accept"),
+        ("So: [Propse: A1 B2]", "did you mean [Propose: A1 B2]?"),
+        ("/walk", "nobody can walk away"),
+        ("/jump", "there is no /jump here"),
+        ("bell \x07", "control characters"),
+    ],
+)
+async def test_a_fault_is_shown_before_anything_is_sent(typed: str, fault: str) -> None:
+    async with sitting(TRADE, miller(), size=SMALL) as table:
+        await table.asked()
+        table.app.draft.text = typed
+        await table.pilot.pause()
+        assert fault in table.shown()
+        await table.press("enter")
+        assert table.app.turn is not None
+        assert table.app.draft.text == typed
+        assert not table.app.dialogue.talk.said
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("Good morning.", "Good morning."),
+        ("Two\nlines", "Two\nlines"),
+        ("/propose a1 b2 - Let us trade.", f"Let us trade. {OFFER}"),
+        ("/ask B", "What does matter b mean to the rest of you? [Ask: B]"),
+        ("[bold]not markup[/bold]", "[bold]not markup[/bold]"),
+    ],
+)
+async def test_a_message_is_said(typed: str, said: str) -> None:
+    async with sitting(TRADE, miller()) as table:
+        await table.asked()
+        await table.say(typed)
+        await table.asked(2)
+        assert table.app.turn is not None
+        assert table.app.turn.view.utterances[0].text == said
+        assert table.app.draft.text == ""
+
+
+async def test_the_field_has_line_breaks_and_takes_no_control_characters() -> None:
+    async with sitting(TRADE, miller()) as table:
+        await table.asked()
+        await table.press("a", "ctrl+j", "b")
+        assert table.app.draft.text == "a\nb"
+        from textual.events import Paste
+
+        table.app.draft.post_message(Paste("\x1b[31mred\r\nnext\x07"))
+        await table.until(lambda: "red" in table.app.draft.text)
+        assert table.app.draft.text == "a\nb[31mred\nnext"
+        assert "were left out" in table.shown()
+
+
+async def test_a_proposal_from_the_form() -> None:
+    async with sitting(TRADE, miller("Fine. [Accept]")) as table:
+        await table.asked()
+        await table.type("Let us trade.")
+        await table.press("f2")
+        assert "Propose a deal" in table.shown()
+        send = table.app.screen.query_one("#send", Button)
+        assert send.disabled
+        await table.press("down", "space")
+        assert "still to choose: B" in table.shown()
+        await table.press("ctrl+z", "space", "down", "space")
+        assert "worth 9 to you, gain 0.88" in table.shown()
+        assert "of 10" in table.shown()
+        assert not send.disabled
+        await table.press("ctrl+s")
+        await table.until(lambda: table.app.end, "the end")
+        assert table.played[0].deal == ("A1", "B2")
+        assert table.played[0].utterances[0].text == f"Let us trade. {OFFER}"
+
+
+async def test_a_proposal_by_mouse() -> None:
+    async with sitting(TRADE, miller()) as table:
+        await table.asked()
+        await table.pilot.click("#do-propose")
+        await table.until(lambda: isinstance(table.app.screen, Proposal))
+        await table.pilot.click("#choices", offset=(6, 2))
+        await table.pilot.click("#choices", offset=(6, 4))
+        assert table.app.screen.query_one(Choices).picked == [1, 0]
+        await table.pilot.click("#send")
+        await table.asked(2)
+        assert table.app.dialogue.talk.said[0] is not None
+        assert table.app.dialogue.talk.said[0].act == Act("propose", deal=("A2", "B1"))
+
+
+async def test_a_form_starts_from_the_table_and_keeps_what_was_put_aside() -> None:
+    async with sitting(TRADE, miller(OFFER), size=SMALL) as table:
+        await table.asked()
+        await table.say("Hello.")
+        await table.asked(2)
+        await table.press("f2")
+        assert table.app.screen.query_one(Choices).picked == [0, 1]
+        assert "to propose it is to accept it" in table.shown()
+        await table.press("down", "space")
+        assert "9 less than the deal on the table" in table.shown()
+        table.app.screen.query_one(Input).value = "kept words"
+        await table.press("escape")
+        assert table.app.draft.text == "kept words"
+        await table.press("f2")
+        assert table.app.screen.query_one(Choices).picked == [1, 1]
+        table.app.screen.query_one(Input).value = "No. [Walk]"
+        await table.pilot.pause()
+        assert "the words end in another tag" in table.shown()
+        assert table.app.screen.query_one("#send", Button).disabled
+
+
+async def test_a_long_form_scrolls_and_keeps_its_buttons() -> None:
+    async with sitting(drawn(3, counts=(6, 6, 6, 6)), miller(), size=SMALL) as table:
+        await table.asked()
+        await table.press("f2")
+        for _ in range(4):
+            assert "Propose" in table.shown()
+            assert "❯" in table.shown()
+            await table.press("down", "space")
+        assert all(p == 1 or p == 0 for p in table.app.screen.query_one(Choices).picked)
+        assert "worth" in table.shown()
+
+
+async def test_ask_reveal_and_walk_from_their_forms() -> None:
+    async with sitting(TRADE, miller(), size=SMALL) as table:
+        await table.asked()
+        await table.press("f4", "space", "ctrl+s")
+        await table.asked(2)
+        await table.press("f4", "space")
+        assert "asked already" in table.shown()
+        assert table.app.screen.query_one("#send", Button).disabled
+        await table.press("escape", "f5")
+        assert "everybody would read: A1 9, A2 0" in table.shown()
+        await table.press("down", "space", "ctrl+s")
+        await table.asked(3)
+        await table.press("f6")
+        assert "Without a deal you have 2." in table.shown()
+        await table.press("enter")
+        await table.until(lambda: table.app.end, "the end")
+        assert [u.act and u.act.kind for u in table.played[0].utterances[::2]] == ["ask", "reveal", "walk"]
+        assert table.played[0].stop is StopReason.WALK_AWAY
+
+
+async def test_a_move_that_is_not_legal_opens_nothing() -> None:
+    async with sitting(TRADE, miller()) as table:
+        await table.asked()
+        await table.press("f3")
+        assert not isinstance(table.app.screen, Form)
+        assert "there is no deal on the table to accept" in table.shown()
+
+
+async def test_help_and_the_private_view() -> None:
+    async with sitting(TRADE, miller(), size=SMALL) as table:
+        await table.asked()
+        for keys, words in ((("question_mark",), "put a deal on the table"), (("f7",), "what the others do not know")):
+            await table.press(*keys)
+            assert isinstance(table.app.screen, Sheet)
+            if keys == ("f7",):
+                words = "Get the most."
+            assert words in table.shown()
+            await table.press("x")
+            assert not isinstance(table.app.screen, Sheet)
+        await table.say("/moves")
+        assert isinstance(table.app.screen, Sheet)
+        await table.press("escape", "slash", "v", "i", "e", "w", "enter")
+        assert isinstance(table.app.screen, Sheet)
+        assert table.app.turn is not None
+
+
+# ---------------------------------------------------------------- how it ends
+async def test_the_end_is_shown_and_the_episode_is_saved_as_any_other(tmp_path: Path) -> None:
+    run = Run(TRADE, [HumanAgent(), miller(OFFER)], seed=1)
+    with TranscriptWriter(tmp_path / "run.jsonl", run.id) as out:
+        async with sitting(TRADE, miller(OFFER), out=out) as table:
+            await table.asked()
+            await table.say("Hello.")
+            await table.asked(2)
+            await table.press("f3")
+            assert "you are the last to accept it" in table.shown()
+            await table.press("enter")
+            await table.until(lambda: table.app.end, "the end")
+            shown = table.shown()
+            assert "Agreement after 2 rounds" in shown
+            assert "best possible" in shown
+            assert "Enter goes on" in shown
+            await table.press("enter")
+            t = await table.over()
+    assert t.deal == ("A1", "B2")
+    assert list(read(tmp_path / "run.jsonl")) == [t]
+
+
+async def test_episode_after_episode() -> None:
+    async with sitting(TRADE, miller("[Propose: A1 B2]"), episodes=2, size=SMALL) as table:
+        for number in (1, 2):
+            await table.until(lambda: table.app.turn and not table.app.dialogue.talk.said, "a fresh episode")
+            await table.say(f"Hello {number}.")
+            await table.asked(2)
+            await table.say("/accept")
+            await table.until(lambda: table.app.end, "the end")
+            await table.press("enter")
+        await table.over()
+        assert [t.index for t in table.played] == [0, 1]
+        assert all(t.stop is StopReason.AGREEMENT for t in table.played)
+
+
+async def test_an_open_dilemma_and_its_plan() -> None:
+    other = miller("We could share it.", "Yes. [Agree]")
+    async with sitting(OPEN_TWO, other, size=SMALL) as table:
+        await table.asked()
+        assert table.enabled() == {"agree", "private", "help"}
+        await table.say("What then?")
+        await table.asked(2)
+        await table.press("f3", "enter")
+        await table.until(lambda: table.app.turn and table.app.turn.view.phase == "completion", "the plan")
+        assert "you write the plan for everyone" in table.shown()
+        assert "Hold an equal half of the bakery." in table.shown()
+        assert table.enabled() == {"private", "help"}
+        await table.say("They share the bakery from Monday.")
+        await table.until(lambda: table.app.end, "the end")
+        assert table.played[0].completion == "They share the bakery from Monday."
+        assert table.played[0].stop is StopReason.AGREEMENT
+
+
+async def test_a_plan_ends_in_the_deal_agreed() -> None:
+    async with sitting(TRADE, miller("[Accept]"), completion="write") as table:
+        await table.asked()
+        await table.say(f"Trade? {OFFER}")
+        await table.until(lambda: table.app.turn and table.app.turn.view.phase == "completion", "the plan")
+        assert "It must end in [Agreed: A1 B2]" in table.shown()
+        await table.say("Done. [Agreed: A2 B2]")
+        assert "that is not the deal agreed" in table.shown()
+        await table.say("A fair trade.")
+        await table.until(lambda: table.app.end, "the end")
+        assert table.played[0].completion == "A fair trade. [Agreed: A1 B2]"
+
+
+async def test_two_people_at_one_keyboard_do_not_see_each_others_scores() -> None:
+    async with sitting(TRADE, size=SMALL) as table:
+        await table.asked()
+        await table.press("f7")
+        await table.press("x")
+        await table.say("Hello from the baker.")
+        await table.until(lambda: isinstance(table.app.screen, Curtain), "the curtain")
+        shown = table.shown()
+        assert "It is the turn of the miller" in shown
+        assert "A1" not in shown
+        assert "Get the most" not in shown
+        await table.press("f7", "f2", "enter")
+        await table.until(lambda: table.app.turn and table.app.turn.view.name == "the miller", "the other's turn")
+        shown = table.shown()
+        assert "you are the miller" in shown
+        assert "Hello from the baker." in shown
+
+
+async def test_an_answer_that_comes_too_late_is_told() -> None:
+    async with sitting(TRADE, miller(), timeout=0.3) as table:
+        await table.asked()
+        await table.type("Slow")
+        await table.until(lambda: table.app.end, "the end")
+        assert table.played[0].stop is StopReason.AGENT_TIMEOUT
+        assert "did not answer in time" in table.shown()
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        (("ctrl+c",), "interrupted"),
+        (("ctrl+q",), "you have left the table"),
+        (("escape", "n", "escape", "y"), "you have left the table"),
+        (("f2", "ctrl+c"), "interrupted"),
+    ],
+)
+async def test_leaving_keeps_the_episode(keys: tuple[str, ...], why: str) -> None:
+    async with sitting(TRADE, miller()) as table:
+        await table.asked()
+        await table.say("Hello.")
+        await table.asked(2)
+        await table.pilot.press(*keys)
+        t = await table.over()
+    assert t.stop is StopReason.INTERRUPTED
+    assert t.error == f"human at seat_0: {why}"
+    assert [u.text for u in t.utterances] == ["Hello.", "I see."]
+
+
+# ---------------------------------------------------------------- the run behind the screen
+def behind(app: TableScreen, stage: Stage, work: Any, *steps: Any) -> Any:
+    """A run behind a screen of its own, and a pilot that takes steps."""
+
+    async def drive(pilot: Any) -> None:
+        for step in steps:
+            if callable(step):
+                until = time.monotonic() + 20
+                while not step():
+                    assert time.monotonic() < until, screen(app)
+                    await pilot.pause(0.01)
+            else:
+                await pilot.press(step)
+
+    return stage.run(work, headless=True, size=SMALL, auto_pilot=drive)
+
+
+def test_the_engine_runs_in_a_thread_of_its_own_and_its_result_comes_back() -> None:
+    app = TableScreen(theme="dark")
+    stage, seen = Stage(app), []
+
+    async def work() -> int:
+        seen.append(threading.current_thread() is threading.main_thread())
+        await asyncio.sleep(0)
+        return 7
+
+    assert behind(app, stage, work()) == 7
+    assert seen == [False]
+
+
+def test_what_the_engine_raises_comes_back() -> None:
+    app = TableScreen(theme="dark")
+
+    async def work() -> None:
+        raise ValueError("no such thing")
+
+    with pytest.raises(ValueError, match="no such thing"):
+        behind(app, Stage(app), work())
+
+
+def test_leaving_while_somebody_else_speaks_stops_the_run() -> None:
+    app, ended = TableScreen(theme="dark"), []
+    started = threading.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        behind(app, Stage(app), work(), started.is_set, "ctrl+c")
+    assert ended == ["cancelled"]
+    assert time.monotonic() - began < 30
+
+
+class _Told(io.StringIO):
+    """Standard error that says when something is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.told.set()
+        return super().write(text)
+
+
+def test_a_reply_under_way_is_waited_for_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, started, stderr = TableScreen(theme="dark"), threading.Event(), _Told()
+    monkeypatch.setattr(sys, "stderr", stderr)
+
+    async def work() -> None:
+        started.set()
+        stderr.told.wait(60)  # a local model that computes
+        await asyncio.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        behind(app, Stage(app), work(), started.is_set, "ctrl+c")
+    assert "waiting for the reply under way; Ctrl-C gives it up" in stderr.getvalue()
+
+
+async def test_nobody_is_asked_who_has_left() -> None:
+    stage = Stage(TableScreen(theme="dark"))
+    stage.handover.leave("interrupted")
+    with pytest.raises(Leave, match="interrupted"):
+        await stage.ask(None)  # type: ignore[arg-type]
+
+
+def test_nego_play_puts_the_person_before_a_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario, out = tmp_path / "trade.jsonl", tmp_path / "run.jsonl"
+    scenario.write_bytes(encode_scenario(TRADE) + b"\n")
+    app = TableScreen(theme="dark")
+    stage = Stage(app)
+    steps = [
+        lambda: app.turn, "H", "i", "enter", lambda: app.turn and app.turn.view.round == 2,
+        "f6", "enter", lambda: app.end, "enter",
+    ]  # fmt: skip
+    run = stage.run
+    monkeypatch.setattr(stage, "run", lambda work: behind(app, _Running(run), work, *steps))
+    monkeypatch.setattr(HumanAgent, "stage", lambda self: setattr(self, "_stage", stage) or stage)
+    assert main(["play", "--scenario", str(scenario), "--agents", "human", "boulware", "--out", str(out)]) == 0
+    (t,) = read(out)
+    assert t.stop is StopReason.WALK_AWAY
+    assert t.agents == ("human", "boulware")
+    assert t.utterances[0].text == "Hi"
+    assert f"saved: {out}" in capsys.readouterr().out
+
+
+class _Running:
+    def __init__(self, run: Any) -> None:
+        self.run = run
+
+
+# ---------------------------------------------------------------- no screen
+class _Stream(io.StringIO):
+    def __init__(self, terminal: bool = True) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def fileno(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("change", "shows"),
+    [
+        ({}, True),
+        ({"size": (60, 16)}, True),
+        ({"size": (59, 40)}, False),
+        ({"size": (120, 15)}, False),
+        ({"size": (0, 0)}, False),
+        ({"TERM": "dumb"}, False),
+        ({"NEGO_PLAIN": "1"}, False),
+        ({"NEGO_PLAIN": "0"}, True),
+        ({"stdin": False}, False),
+        ({"stdout": False}, False),
+        ({"__stdout__": False}, False),
+        ({"__stderr__": False}, False),
+    ],
+)
+def test_when_a_screen_can_be_shown(change: dict[str, Any], shows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "__stdin__", "__stdout__", "__stderr__"):
+        monkeypatch.setattr(sys, name, _Stream(change.get(name, True)))
+    monkeypatch.setenv("TERM", change.get("TERM", "xterm"))
+    monkeypatch.setenv("NEGO_PLAIN", change.get("NEGO_PLAIN", ""))
+    monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size(change.get("size", (80, 24))))
+    assert terminal.can_show() is shows
+
+
+def test_streams_of_ones_own_get_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "can_show", lambda: True)
+    assert HumanAgent(input=io.StringIO()).stage() is None
+    person = HumanAgent()
+    assert isinstance(person.stage(), Stage)
+    assert type(person.spawn("seat_0", TRADE)).__name__ == "ScreenSeat"
+
+
+# ---------------------------------------------------------------- on a terminal
+ON_ITS_TERMINAL = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from nego_env.cli import main
+sys.exit(main())
+"""
+NOISY = "def agent(view):\n    print('noise behind the screen')\n    return 'I see.'\n"
+GONE = "\x1b[?1049l"
+"""The terminal is as it was."""
+
+
+class Terminal:
+    """`nego play` with a person on a terminal of 100 columns and 30 lines."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self.out = folder / "run.jsonl"
+        (folder / "trade.jsonl").write_bytes(encode_scenario(TRADE) + b"\n")
+        (folder / "noisy.py").write_text(NOISY)
+        command = ["play", "--scenario", "trade.jsonl", "--agents", "human", "noisy.py:agent", "--out", "run.jsonl"]
+        self.end, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        environment = {k: v for k, v in os.environ.items() if k not in ("NEGO_PLAIN", "NO_COLOR", "COLUMNS", "LINES")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", ON_ITS_TERMINAL, *command, *flags],
+            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=folder,
+            env={**environment, "TERM": "xterm-256color"},
+        )  # fmt: skip
+        os.close(theirs)
+        self.all = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.end)
+
+    def type(self, keys: str) -> None:
+        """Keys, as a keyboard sends them."""
+        os.write(self.end, keys.encode())
+
+    def shows(self, text: str) -> None:
+        """Wait for it."""
+        shown, until = "", time.monotonic() + 90
+        while text not in shown:
+            assert select.select([self.end], [], [], max(0, until - time.monotonic()))[0], shown
+            try:
+                shown += os.read(self.end, 65536).decode(errors="replace")
+            except OSError:  # Linux's end of file, once nobody has the other end
+                raise AssertionError(f"it ended without {text!r}: {shown}") from None
+        self.all += shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("how", ["ctrl-c", "SIGTERM"])
+def test_on_a_terminal_one_key_leaves_and_everything_is_as_it_was(how: str, tmp_path: Path) -> None:
+    with Terminal(tmp_path) as table:
+        table.shows("your turn")
+        table.type("Hello.\r")
+        table.shows("2 of 7")
+        if how == "ctrl-c":
+            table.type("\x03")
+        else:
+            table.process.send_signal(signal.SIGTERM)
+        table.shows("replay it: ")
+        assert table.process.wait(60) == 0
+    assert GONE in table.all
+    assert "Traceback" not in table.all
+    after = table.all[table.all.rindex(GONE) :]
+    assert "noise behind the screen" in after
+    assert "saved: run.jsonl" in after
+    (t,) = read(table.out)
+    assert t.stop is StopReason.INTERRUPTED
+    assert t.error == "human at seat_0: interrupted"
+    assert [u.text for u in t.utterances] == ["Hello.", "I see."]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_plain_is_plain(tmp_path: Path) -> None:
+    with Terminal(tmp_path, "--plain") as table:
+        table.shows("round 1/7, the baker > ")
+        table.type("\x04")
+        table.shows("replay it: ")
+    assert GONE not in table.all
