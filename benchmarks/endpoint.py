@@ -64,7 +64,7 @@ class Endpoint:
 
     parts: tuple[Part, ...] = ("speed", "faults", "memory")
     rounds: int = 5
-    calls: int = 3_200
+    calls: int = 6_144
     """Of each contender in a round of the speed test, about."""
     episodes: int = 1_000
     """Of the fault test."""

@@ -46,7 +46,7 @@ class RolloutSpeed:
 
     rounds: int = 5
     episodes: int = 2
-    """Episodes the baseline plays a round; ours plays as many as are in flight."""
+    """Episodes the baseline plays a round; ours plays more of them, so that there are as many in flight most of the time."""
     many: int = 96
     """Episodes in flight of a third contender; 0 leaves it out."""
     out: Path | None = None
@@ -89,10 +89,10 @@ class RolloutSpeed:
         counts: list[int] = []
         contenders: dict[str, Callable[[], float]] = {
             "generate per utterance": Timed(Generate(model, limit), self.episodes, 1, memory).rate,
-            "16 in flight": Timed(ours(model, limit), 16, 16, memory, counts).rate,
+            "16 in flight": Timed(ours(model, limit), 48, 16, memory, counts).rate,
         }
         if self.many:
-            contenders[f"{self.many} in flight"] = Timed(ours(model, limit), self.many, self.many, memory).rate
+            contenders[f"{self.many} in flight"] = Timed(ours(model, limit), 2 * self.many, self.many, memory).rate
         measured = interleaved(contenders, self.rounds)
         base = measured["generate per utterance"]
         return {

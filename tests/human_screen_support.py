@@ -72,6 +72,17 @@ class Sitting:
         """What is on the screen, a line per line."""
         return screen(self.app)
 
+    async def sees(self, *words: str) -> str:
+        """Wait until all of this is on the screen; everything that is then."""
+        shown = ""
+        for _ in range(100):
+            await self.pilot.pause()
+            shown = self.shown()
+            if all(w in shown for w in words):
+                return shown
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"the screen does not show {[w for w in words if w not in shown]}:\n{shown}")
+
     def enabled(self) -> set[str]:
         """The moves whose buttons can be pressed."""
         buttons = self.app.screen_stack[0].query("MovesRow Button").results()

@@ -15,6 +15,7 @@ from nego_agents.chat.agent import GIVE_UP, ChatAgent, PromptedAgent
 from nego_agents.chat.prompting import filled, prompt
 from nego_env.agents import Reply
 from nego_env.backend import Answer, Sampling
+from nego_env.conformance import check_agent
 from nego_env.errors import AgentError, BackendError, NotFoundError, RunError, SettingsError
 from nego_env.messages import Message
 from nego_env.rollout import Run, play, rollout, run_blocking
@@ -300,3 +301,8 @@ def test_it_plays_without_the_engine() -> None:
         seated = agent(server)
         assert seated.act(seen(bargain(), "Good day.")).move == "Hello."
     assert "Good day." in server.bodies[0]["messages"][1]["content"]
+
+
+def test_it_keeps_an_agents_promises() -> None:
+    with StandIn() as server:
+        check_agent(agent(server))

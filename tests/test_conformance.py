@@ -28,8 +28,8 @@ from nego_env.scenario import Scenario
 from nego_env.verdict import Case, Verdict
 from nego_env.view import View
 
-NEEDS_MORE = {"scripted", "human"}
-"""Agents that say only what they are given: lines, or what a person types."""
+NEEDS_MORE = {"scripted", "human", "openai", "chat"}
+"""Agents that say only what they are given: lines, what a person types, what a server answers."""
 ALONE = sorted(set(entry_points("nego_env.agents")) - NEEDS_MORE)
 
 
@@ -51,7 +51,11 @@ def test_shipped_judges_keep_their_promises(name: str, kind: Kind) -> None:
 
 
 def test_every_registered_judge_is_checked_above() -> None:
-    assert set(entry_points("nego_env.judges")) == {"exact", "heuristic"}
+    assert set(entry_points("nego_env.judges")) == {
+        "exact",
+        "heuristic",
+        "prompted",
+    }  # the last by test_prompted_judges
 
 
 @pytest.mark.parametrize("name", pack_names())

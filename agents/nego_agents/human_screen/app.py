@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 import time
 from collections import deque
@@ -34,6 +32,7 @@ from nego_agents.human_screen.draft import Draft
 from nego_agents.human_screen.draft_note import note, opens, read, waiting
 from nego_agents.human_screen.moves_row import MovesRow
 from nego_agents.human_screen.style import CSS
+from nego_agents.human_screen.terminal import on_signals
 from nego_env.errors import NegoError
 from nego_env.moves import Move
 from nego_env.replay.frames import episode
@@ -147,9 +146,8 @@ class TableScreen(App[None]):
             self.register_theme(theme)
         self.theme = f"nego-{self._first_theme}"
         self.begin_capture_print(self)
-        for number in () if self.is_headless else ("SIGINT", "SIGTERM", "SIGHUP"):
-            with suppress(NotImplementedError, AttributeError):  # Windows
-                asyncio.get_running_loop().add_signal_handler(getattr(signal, number), self.action_leave, "interrupted")
+        if not self.is_headless:
+            on_signals(lambda: self.action_leave("interrupted"))
         self.set_interval(1.0, self._tick)
         self.draft.focus()
         self.call_after_refresh(self._begin)
@@ -321,17 +319,14 @@ class TableScreen(App[None]):
         return Fitted(lambda width: render.standing(view, colours, width, height))
 
     def _draw_note(self) -> None:
-        for line in self.screen_stack[0].query("#note").results(Static):  # none while the screen is taken down
-            line.update(self._note())
-
-    def _note(self) -> RenderableType:
         """Under the draft: what it would do, its fault, or what there is to wait for."""
-        colours, view = self.colours, self.view
-        if self.end is not None:
-            return Text("Enter goes on", colours.strong)
-        if self.turn is None or view is None:
-            return waiting(view, time.monotonic() - self._since, colours)
-        return note(view, self.draft.text.strip(), colours)
+        for line in self.screen_stack[0].query("#note").results(Static):  # none while the screen is taken down
+            if self.end is not None:
+                line.update(Text("Enter goes on", self.colours.strong))
+            elif self.turn is None:
+                line.update(waiting(self.view, time.monotonic() - self._since, self.colours))
+            else:
+                line.update(note(self.turn.view, self.draft.text.strip(), self.colours))
 
     def _tick(self) -> None:
         if self.turn is None and self.end is None:
@@ -414,16 +409,12 @@ class TableScreen(App[None]):
     def action_help(self) -> None:
         """The keys."""
         open_dilemma = self.view is not None and not self.view.scenario.issues
-        self.push_screen(Sheet(lambda: render.help_text(self.colours, open_dilemma=open_dilemma), self._footing()))
+        self.push_screen(Sheet(render.help_text(self.colours, open_dilemma=open_dilemma), self.colours))
 
     def action_private(self) -> None:
         """What is the person's alone."""
         if self.view is not None:
-            view = self.view
-            self.push_screen(Sheet(lambda: render.private(view, self.colours), self._footing()))
-
-    def _footing(self) -> Text:
-        return Text("↑↓ scroll, any other key closes", self.colours.quiet)
+            self.push_screen(Sheet(render.private(self.view, self.colours), self.colours))
 
     def action_leave(self, why: str) -> None:
         """Leave the table, at once."""
@@ -436,14 +427,15 @@ class TableScreen(App[None]):
             self.action_leave("you have left the table")
             return
         words = "Leave the table? The episode so far is kept.  (y: leave, n: stay)"
-        self.push_screen(
-            Confirm(Text(words)), lambda yes: self.action_leave("you have left the table") if yes else None
-        )
+        self.push_screen(Confirm(Text(words)), self._confirmed)
+
+    def _confirmed(self, yes: bool | None) -> None:
+        if yes:
+            self.action_leave("you have left the table")
 
     def action_page(self, by: int) -> None:
         """Scroll the dialogue, or what stands before it, by pages."""
-        panes = [*self.screen.query("#dialogue, #sheet-body, #form-body")]
-        for pane in panes[:1]:
+        for pane in self.screen.query("#dialogue, #sheet-body, #form-body"):
             pane.scroll_relative(y=by * max(1, pane.size.height - 2), animate=False)
 
     async def action_dark(self) -> None:

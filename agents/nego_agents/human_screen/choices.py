@@ -33,8 +33,8 @@ class Group(NamedTuple):
 
     title: str
     choices: tuple[Choice, ...]
-    best: float = 0.0
-    """The highest score, for the bars."""
+    most: float = 0.0
+    """The score of a full bar; no bars where it is 0."""
 
 
 class _Row(NamedTuple):
@@ -114,8 +114,8 @@ class Choices(Widget, can_focus=True):
         if choice.score is None:
             return end
         end.append(f" {number(choice.score):>5} ", self._style)
-        if width >= 56 and group.best > 0:
-            end.append_text(bar(choice.score / group.best, 10, self._style, self._palette.rail))
+        if width >= 56 and group.most > 0:
+            end.append_text(bar(choice.score / group.most, 10, self._style, self._palette.rail))
         return end
 
     # ------------------------------------------------------------ moves

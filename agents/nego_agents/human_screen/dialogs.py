@@ -5,7 +5,7 @@ A form answers with a move that counts now, or with the words to go back to the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from rich.console import Group, RenderableType
@@ -67,8 +67,8 @@ class Form(ModalScreen[Answer]):
             )
             yield Static(id="form-fault")
             with Horizontal(id="form-buttons"):
-                yield Button(self.button, id="send", variant="primary", compact=True)
-                yield Button("Back", id="back", compact=True)
+                yield Button(self.button, id="send")
+                yield Button("Back", id="back")
                 yield Static(Text(self.keys, self.palette.quiet, no_wrap=True, overflow="ellipsis"), id="form-keys")
 
     keys = "Enter sends, Escape goes back"
@@ -166,7 +166,7 @@ class Proposal(Form):
                     Choice(o.id, o.label, o.text, x, "on the table" if o.id in on_table else "")
                     for o, x in zip(issue.options, row, strict=True)
                 ),
-                max(row),
+                max(max(row) for row in stakes.scores),
             )
             for issue, row in zip(self.view.scenario.issues, stakes.scores, strict=True)
         )
@@ -294,16 +294,20 @@ class Plain(Form):
 class Sheet(ModalScreen[None]):
     """Something to read; a key that does not scroll closes it."""
 
-    def __init__(self, draw: Callable[[], RenderableType], footing: Text) -> None:
+    def __init__(self, content: RenderableType, palette: Palette) -> None:
         super().__init__()
-        self._draw, self._footing = draw, footing
+        self._content, self._palette = content, palette
 
     def compose(self) -> ComposeResult:
         """What there is to read."""
         with Vertical(id="sheet"):
             with VerticalScroll(id="sheet-body"):
-                yield Static(self._draw())
-            yield Static(self._footing)
+                yield Static(self._content)
+            yield Static(Text("↑↓ scroll, any other key closes", self._palette.quiet))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The body scrolls, and the line below it stays."""
+        self.query_one("#sheet-body").styles.max_height = max(3, event.size.height * 94 // 100 - 4)
 
     def on_key(self, event: events.Key) -> None:
         """Close, unless it scrolls."""

@@ -28,7 +28,7 @@ class MovesRow(Horizontal):
     def compose(self) -> ComposeResult:
         """One button per kind; those that do not exist here are hidden."""
         for key, kind, label in KEYS:
-            yield Button(f"{key} {label}", id=f"do-{kind}", compact=True)
+            yield Button(f"{key} {label}", id=f"do-{kind}")
 
     def draw(self, view: View | None, *, asked: bool, over: bool) -> None:
         """`asked`: it is the person's turn. `over`: the episode has ended."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -116,9 +117,10 @@ def scores(view: View, palette: Palette) -> Table:
 
 
 def score_list(view: View, palette: Palette, width: int, *, in_full: bool = False) -> Table:
-    """The same with a line per option and a bar; `in_full` adds what the author wrote about issues and options."""
+    """The same with a line per option and a bar, all of one scale; `in_full` adds what the author wrote about them."""
     assert view.stakes is not None  # asked for on structured dilemmas only
     style, room = palette.seat(view.index), 8 if width >= 40 else 0
+    most = max(max(row) for row in view.stakes.scores)
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(ratio=1, overflow="fold")
     table.add_column(justify="right", no_wrap=True)
@@ -127,12 +129,12 @@ def score_list(view: View, palette: Palette, width: int, *, in_full: bool = Fals
         about = f" ({issue.text})" if in_full and issue.text else ""
         table.add_row(Text.assemble((issue.id, palette.quiet), " ", safe(issue.name + about, palette.quiet)))
         for option, x in zip(issue.options, row, strict=True):
-            label = Text("  ").append_text(_marked(view, option, palette))
+            label = _marked(view, option, palette)
             if in_full and option.text:
                 label.append_text(safe(f" ({option.text})", palette.quiet))
-            best = max(row)
-            drawn = bar(x / best if best > 0 else 0, room, style, palette.rail)
-            table.add_row(label, Text(number(x), f"bold {style}" if x == best else style), drawn)
+            drawn = bar(x / most if most > 0 else 0, room, style, palette.rail)
+            figure = Text(number(x), f"bold {style}" if x == max(row) else style)
+            table.add_row(Padding(label, (0, 0, 0, 2)), figure, drawn)
     return table
 
 

@@ -1,9 +1,13 @@
-"""Whether this process stands on a terminal that can show a screen."""
+"""Whether this process stands on a terminal that can show a screen, and how it is told to end."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 
 LEAST_COLUMNS, LEAST_LINES = 60, 16
 """A smaller terminal gets plain lines."""
@@ -24,3 +28,10 @@ def can_show() -> bool:
     except (OSError, ValueError):  # closed, or of no size
         return False
     return size.columns >= LEAST_COLUMNS and size.lines >= LEAST_LINES
+
+
+def on_signals(leave: Callable[[], None]) -> None:
+    """Call this in the running loop when the process is interrupted, told to end, or loses its terminal."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        with suppress(NotImplementedError, AttributeError):  # Windows
+            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), leave)
