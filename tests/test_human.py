@@ -309,6 +309,15 @@ class Terminal:
         """Keys, as a keyboard sends them."""
         os.write(self.end, keys.encode())
 
+    def waits(self) -> None:
+        """Wait until it waits for a line: a signal between the prompt and that is acted on with the next key only."""
+        state = Path(f"/proc/{self.process.pid}/stat")
+        calm, until = 0, time.monotonic() + 60
+        while calm < 5 and time.monotonic() < until:
+            sleeps = not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "S"
+            calm = calm + 1 if sleeps else 0
+            time.sleep(0.02)
+
     def shows(self, text: str) -> str:
         """What it shows up to and with `text`."""
         shown, until = "", time.monotonic() + 60
@@ -328,6 +337,7 @@ def test_leaving_a_terminal_is_immediate_and_keeps_the_episode(how: str, tmp_pat
         terminal.shows("round 1/7, the baker > ")
         terminal.type("Hello.\r")
         terminal.shows("round 2/7, the baker > ")
+        terminal.waits()
         if how.startswith("SIG"):
             terminal.process.send_signal(getattr(signal, how))
         else:
