@@ -207,12 +207,24 @@ class _Brief:
             return "\n".join([_personas(view), f"write the plan {deal}".strip()])
         lines = [
             self.words(view, fresh),
-            revealed_text(view.scenario, [r for r in published if r.seat != view.seat]),
+            self._published(view, [r for r in published if r.seat != view.seat]),
             f"round {view.round} of {view.max_rounds}" if view.stakes is not None else "",
             self._table(view),
             f"note: {view.notice}" if view.notice else "",
         ]
         return "\n".join(line for line in lines if line)
+
+    def _published(self, view: View, published: Iterable[Revealed]) -> str:
+        """What others published, each score with the seat's own behind it: `seat_1 A: A1 7 12 A2 0 30`. A small model adds
+        two numbers reliably only where it need not look one of them up first."""
+        if view.stakes is None:
+            return revealed_text(view.scenario, published)
+        lines = []
+        for r in published:
+            i = view.scenario.issue_index[r.issue.upper()]
+            rows = zip(view.scenario.issues[i].options, r.scores, view.stakes.scores[i], strict=True)
+            lines.append(f"{r.seat} {r.issue}: {' '.join(f'{o.id} {number(x)} {number(own)}' for o, x, own in rows)}")
+        return "\n".join(lines)
 
     def _table(self, view: View) -> str:
         """The deal on the table and its worth; the gain as a whole per cent, which is one token to a small model."""

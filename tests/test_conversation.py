@@ -104,7 +104,15 @@ def test_the_brief_style_is_the_facts() -> None:
 def test_the_brief_style_names_a_loss_and_a_fault() -> None:
     told = [t.fresh[-1].content for t in turns(1, style="brief")]
     assert any("\nnote: " in text for text in told)
-    assert turns(0, style="brief")[1].fresh[0].content.count("seat_1 B: B1") == 1
+
+
+def test_the_brief_style_lays_published_scores_beside_ones_own() -> None:
+    lines = turns(0, style="brief")[1].fresh[0].content.splitlines()
+    theirs, mine = (bargain().seats[i].stakes for i in (1, 0))
+    assert theirs is not None and mine is not None
+    cells = zip(("B1", "B2", "B3"), theirs.scores[1], mine.scores[1], strict=True)
+    expected = "seat_1 B: " + " ".join(f"{option} {a:g} {b:g}" for option, a, b in cells)
+    assert [line for line in lines if line.startswith("seat_1 B:")] == [expected]
 
 
 def test_a_style_that_is_none_and_an_answer_to_nothing_are_errors() -> None:

@@ -74,7 +74,7 @@ def test_revealing_pays_in_the_demonstrations() -> None:
 
 def test_every_kind_of_act_has_its_phrases() -> None:
     assert set(phrases()) == {
-        "reveal", "reveal_back", "ask", "told", "propose", "informed", "counter", "accept", "talk",
+        "reveal", "reveal_back", "ask", "told", "propose", "informed", "counter", "accept", "talk", "plan",
     }  # fmt: skip
     assert all("[" not in p for group in phrases().values() for p in group)  # a tag is the demonstrator's to add
 

@@ -3,8 +3,9 @@
 1. A seat **reveals** some of its issues (by tag, or in words), then **proposes** the deal with the highest sum of its own
    scores and those it was told, and **accepts** what leaves it a fair share of its own best; what it does not know it
    leaves out of the sum. Maximising a sum where each guards a fair share comes within a few per cent of the best deal.
-2. Skill varies by seat: how much it reveals, whether it uses what it hears, how noisily it proposes and accepts. A share
-   only haggles: it asks for much and gives way as rounds pass.
+2. Skill varies by seat: how much it reveals, whether it uses what it hears, where it accepts. A share only haggles (it asks
+   for much and gives way as rounds pass), a share is rash (it signs without looking). Bad ways are habits, not noise in
+   good ones: self-play finds another habit within a few steps, and takes long to sharpen a blurred one.
 3. Demonstrations decide what self-play can later make more of: reinforcement amplifies the better of the ways a model
    has, and here those who reveal do better (the probe `revealing_pays` checks it).
 """
@@ -36,20 +37,26 @@ class Mix:
 
     clean: float = 0.0
     """Share of dialogues between two clean demonstrators: they reveal, add up, and hold one line."""
-    reveal: float = 0.7
+    reveal: float = 0.5
     """Share of seats that reveal."""
-    haggle: float = 0.25
+    haggle: float = 0.2
     """Share of those who do not reveal that haggle; the others open with what is best for themselves."""
     whole: float = 0.5
     """Share of revealing seats that reveal every issue."""
-    words: float = 0.15
+    words: float = 0.08
     """Share of revelations made in words, not by tag."""
-    slip: float = 0.15
+    slip: float = 0.06
     """Chance that a proposal's option is another one, per issue."""
+    lines: tuple[float, float] = (0.0, 0.5)
+    """Range of the gain at which a seat accepts in round 1."""
     wobble: float = 0.08
     """Standard deviation of the acceptance line, in gain."""
+    rash: float = 0.4
+    """Share of seats that sign what is on the table without looking, every other time."""
     talk: float = 0.04
     """Chance of a turn without an act."""
+    plans: float = 0.2
+    """Share of dialogues at whose end the plan is written, not rendered."""
 
 
 class Skill(NamedTuple):
@@ -66,24 +73,26 @@ class Skill(NamedTuple):
     """Gain it accepts at in round 1."""
     wobble: float
     talk: float
+    rash: bool = False
 
 
 def draw_skill(rng: random.Random, mix: Mix, issues: int, *, clean: bool) -> Skill:
     """A seat's ways."""
     if clean:
         reveals = issues if rng.random() < 0.6 else rng.randint(0, issues)
-        return Skill(reveals, 0.3, False, True, 0.0, 0.42, 0.0, 0.0)
+        return Skill(reveals, 0.15, False, True, 0.0, 0.3, 0.0, 0.0)
     open_ = rng.random() < mix.reveal
     reveals = 0 if not open_ else issues if rng.random() < mix.whole else rng.randint(1, issues)
     return Skill(
         reveals=reveals,
         words=mix.words,
         haggles=not open_ and rng.random() < mix.haggle,
-        uses=rng.random() < 0.85,
+        uses=rng.random() < 0.9,
         slip=mix.slip * rng.choice((0.5, 1.0, 1.5)),
-        line=rng.uniform(0.25, 0.6),
+        line=rng.uniform(*mix.lines),
         wobble=mix.wobble,
         talk=mix.talk,
+        rash=rng.random() < mix.rash,
     )
 
 
@@ -104,6 +113,8 @@ class Demonstrator:
     def say(self, state: State) -> str:
         """Words, and mostly a tag."""
         rng, skill = self.rng, self.skill
+        if state.phase == "completion":
+            return self._plan(state)
         if rng.random() < skill.talk:
             return self._phrase("talk")
         rounds = state.settings.max_rounds
@@ -113,7 +124,7 @@ class Demonstrator:
         if len(self.told) < skill.reveals and state.round <= rounds - 2:
             return self._reveal(state)
         others = {i for seat, i in self.heard.scores if seat != self.seat}
-        if skill.uses and skill.reveals and not hurry and len(others) < len(self.scores) and rng.random() < 0.2:
+        if skill.uses and skill.reveals and not hurry and len(others) < len(self.scores) and rng.random() < 0.1:
             unknown = [i for i in range(len(self.scores)) if i not in others and i not in self.asked]
             if unknown:
                 issue = rng.choice(unknown)
@@ -125,6 +136,8 @@ class Demonstrator:
     def _accepts(self, state: State, hurry: bool) -> bool:
         if not can_accept(state, self.seat) or state.standing is None or state.standing.by == self.seat:
             return False
+        if self.skill.rash and self.rng.random() < 0.5:
+            return True
         gain = self.gains[self._index(state.standing.deal)]
         rounds = state.settings.max_rounds
         line = self.skill.line * (1 - 0.75 * (state.round / rounds) ** 2) + self.rng.gauss(0, self.skill.wobble)
@@ -182,9 +195,15 @@ class Demonstrator:
         )
         return self._with(kind, Act("propose", deal=self.scenario.ids(tuple(deal))), rng.randrange(len(deal)))
 
+    # ---------------------------------------------------------------- plan
+    def _plan(self, state: State) -> str:
+        assert state.standing is not None  # a plan is written of a deal
+        ids = " ".join(self.scenario.ids(state.standing.deal))
+        return f"{self._phrase('plan')} [Agreed: {ids}]"
+
     # ---------------------------------------------------------------- words
     def _with(self, kind: str, act: Act, issue: int | None = None) -> str:
-        if self.rng.random() < 0.3:
+        if self.rng.random() < 0.5:
             return tag(act)
         return f"{self._phrase(kind, issue)} {tag(act)}"
 

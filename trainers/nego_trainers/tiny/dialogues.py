@@ -58,7 +58,7 @@ def disguise(scenario: Scenario, rng: random.Random) -> Scenario:
 
 def play_demonstrators(scenario: Scenario, rng: random.Random, mix: Mix) -> State:
     """The last state of a dialogue of two demonstrators."""
-    state = start(scenario, _settings(scenario), Header("demo", 0, 0, 0, ("demo", "demo")))
+    state = start(scenario, _settings(scenario, written=rng.random() < mix.plans), Header("demo", 0, 0, 0, ("demo", "demo")))
     clean = rng.random() < mix.clean
     heard = Heard()
     seats = [
@@ -101,5 +101,5 @@ def dialogues(seed: int, count: int, mix: Mix) -> Iterator[Dialogue]:
         yield dialogue(rng, mix)
 
 
-def _settings(scenario: Scenario) -> Settings:
-    return resolve(scenario, judge="exact")
+def _settings(scenario: Scenario, *, written: bool) -> Settings:
+    return resolve(scenario, judge="exact", completion="write" if written else "render")

@@ -29,15 +29,16 @@ def drill(scenario: Scenario, rng: random.Random) -> tuple[Line, ...]:
     cells = [(id, x) for names, row in zip(ids, own, strict=True) for id, x in zip(names, row, strict=True)]
     system = Line("system", f"scores {_told(cells)}\nwalk {number(stakes.walk_away)}")
     kind = rng.random()
-    if kind < 0.45:
+    if kind < 0.4:
         rng.shuffle(cells)
         return system, Line("user", "round 1 of 7"), Line("assistant", f"For me {_told(cells)}.")
     lines, rows = [], [np.array(row) for row in own]
     for i in range(len(ids)):
-        if kind >= 0.65 and rng.random() < 0.9:
+        if kind >= 0.55 and rng.random() < 0.9:
             rows[i] = rows[i] + np.array(other[i])
-            pairs = list(zip(ids[i], other[i], strict=True))
-            lines.append(f"seat_{1 - me} {scenario.issues[i].id}: {_told(pairs)}")
+            pairs = zip(ids[i], other[i], own[i], strict=True)
+            told = " ".join(f"{id} {number(theirs)} {number(mine)}" for id, theirs, mine in pairs)
+            lines.append(f"seat_{1 - me} {scenario.issues[i].id}: {told}")
     worth = additive(rows)
     best = np.unravel_index(int(np.argmax(worth)), [len(row) for row in rows])
     deal = " ".join(ids[i][int(j)] for i, j in enumerate(best))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-RECIPE_VERSION = "1"
+RECIPE_VERSION = "2"
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,15 @@ class Recipe:
     """Chats per step: both seats of half as many dialogues."""
     lr: float = 4e-3
     warmup: int = 50
-    drill_until: float = 0.3
+    drill_until: float = 0.25
     """Share of the steps with drills only."""
     drill_rows: int = 32
     """Chats per step while drilling: they are short."""
+    kept_up: int = 8
+    """Drills beside the dialogues of every later step: a skill that is not asked for often enough fades."""
     clean_until: float = 0.6
     """Share of the steps until which demonstrators are clean; they fade out over the next 0.15."""
-    mix: Mix = field(default_factory=lambda: Mix(reveal=0.75, slip=0.15, wobble=0.08))
+    mix: Mix = field(default_factory=lambda: Mix())
     context_weight: float = 0.2
     """Weight of a token that was read, beside 1 for one that is said."""
     context_share: float = 0.25
@@ -128,6 +130,7 @@ def batch(recipe: Recipe, step: int, tokenizer: PreTrainedTokenizerFast) -> list
     else:
         mix = replace(recipe.mix, clean=min(1.0, max(0.0, (recipe.clean_until - done) / 0.15 + 1.0)))
         chats = [c for _ in range(recipe.rows // 2) for c in dialogue(rng, mix, made_up=recipe.made_up).chats]
+        chats += [drill(draw_scenario(rng, made_up=0.0), rng) for _ in range(recipe.kept_up)]
     return encode(chats, tokenizer, lambda: recipe.context_weight if rng.random() < recipe.context_share else 0.0)
 
 
