@@ -12,13 +12,13 @@ import argparse
 import json
 from typing import Any
 
-from experiments.field import measure
+from experiments.field import measure, play_all
 from experiments.learns import START, _told
 from experiments.recipe import GRPO, RESULTS
 from experiments.training import Job, train_all
 
-STEPS = 50
-BASE: dict[str, Any] = {**GRPO, "steps": STEPS, "eval_every": 0, "save_every": STEPS}
+STEPS = 30
+BASE: dict[str, Any] = {**GRPO, "groups": 8, "steps": STEPS, "eval_every": 0, "save_every": STEPS}
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
@@ -28,8 +28,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "written-dialogue": {"completion": "write"},
     "written-all-tokens": {"completion": "write", "train_tokens": "all"},
     "memory-2": {"memory": 2},
-    "group-4": {"group_size": 4, "groups": 2 * GRPO["groups"]},
-    "group-16": {"group_size": 16, "groups": GRPO["groups"] // 2},
+    "group-4": {"group_size": 4, "groups": 16},
+    "group-16": {"group_size": 16, "groups": 4},
 }
 """`written-*` differ from each other in the tokens alone: the completion is written by the policy in both."""
 
@@ -48,6 +48,7 @@ def main() -> None:
     }
     summaries = train_all([j for found in runs.values() for j in found], at_once=a.jobs)
     models = {START: "nego-tiny"} | {j.name: j.out / "final" for found in runs.values() for j in found}
+    play_all(models, [1.0], at_once=a.jobs)
     results = measure(models, 1.0)
     pooled = results.pooled({START: [START]} | {v: [j.name for j in found] for v, found in runs.items()})
     told = {

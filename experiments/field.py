@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,18 @@ def measure(models: Mapping[str, Path | str], temperature: float, *, seed: int =
     return evaluate(
         entries, heldout(), seeds=(seed,), out=out, tokens=False, in_flight=128, progress=_Lines(), **settings
     )
+
+
+def play_all(models: Mapping[str, Path | str], temperatures: Sequence[float], *, at_once: int, **settings: Any) -> None:
+    """What `measure` would play, in processes of their own, one thread each; `measure` then reads it."""
+    work = [({name: folder}, t) for t in temperatures for name, folder in models.items()]
+    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+        for done in [pool.submit(_measured, one, t, settings) for one, t in work]:
+            done.result()
+
+
+def _measured(models: Mapping[str, Path | str], temperature: float, settings: dict[str, Any]) -> None:
+    measure(models, temperature, **settings)
 
 
 def scripted() -> Results:

@@ -15,7 +15,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from experiments.field import measure, pairs, scripted
+from experiments.field import measure, pairs, play_all, scripted
 from experiments.recipe import GRPO, RESULTS, SEEDS, TEMPERATURES, heldout
 from experiments.training import Job, train_all
 from nego_trainers.intervals import Estimate
@@ -56,6 +56,7 @@ def report(seeds: tuple[int, ...], baseline_seeds: tuple[int, ...], *, at_once: 
     """Trains, evaluates, and says what holds."""
     runs = jobs(seeds, baseline_seeds)
     summaries = train_all(runs, at_once=at_once)
+    play_all(folders(runs), TEMPERATURES, at_once=at_once)
     field = scripted()
     median = field.median(pairs(field), "ca")
     groups = {START: [START], "grpo": [f"grpo-{s}" for s in seeds]}

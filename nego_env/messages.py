@@ -33,6 +33,7 @@ from nego_env.wording import (
     personas_text,
     revealed_text,
     said_text,
+    shares_text,
     stakes_text,
 )
 
@@ -214,16 +215,16 @@ class _Brief:
         ]
         return "\n".join(line for line in lines if line)
 
-    def _published(self, view: View, published: Iterable[Revealed]) -> str:
-        """What others published, each score with the seat's own behind it: `seat_1 A: A1 7 12 A2 0 30`. A small model adds
-        two numbers reliably only where it need not look one of them up first."""
-        if view.stakes is None:
-            return revealed_text(view.scenario, published)
-        lines = []
-        for r in published:
-            i = view.scenario.issue_index[r.issue.upper()]
-            rows = zip(view.scenario.issues[i].options, r.scores, view.stakes.scores[i], strict=True)
-            lines.append(f"{r.seat} {r.issue}: {' '.join(f'{o.id} {number(x)} {number(own)}' for o, x, own in rows)}")
+    def _published(self, view: View, fresh: Sequence[Revealed]) -> str:
+        """What others published; and once a seat has published everything, a line with every option's share of the reader's own
+        best deal and of that seat's, in whole per cent: `shares seat_1 A1 30 12 A2 5 40`. Totals differ between seats, and a
+        model of a few million parameters does not divide."""
+        lines = [revealed_text(view.scenario, fresh)]
+        for seat in dict.fromkeys(r.seat for r in fresh):
+            rows = {r.issue.upper(): r.scores for r in view.revealed if r.seat == seat}
+            if view.stakes is not None and len(rows) == len(view.scenario.issues):
+                theirs = [rows[issue.id.upper()] for issue in view.scenario.issues]
+                lines.append(f"shares {seat} {shares_text(view.scenario, view.stakes.scores, theirs)}")
         return "\n".join(lines)
 
     def _table(self, view: View) -> str:

@@ -6,7 +6,7 @@ copied 89 % of its reveals right on words it knew and 21 % on new ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from nego_env.accounting import canonical, gain, score
 from nego_env.rules import Revealed, State, Utterance
@@ -91,6 +91,22 @@ def revealed_text(scenario: Scenario, revealed: Iterable[Revealed]) -> str:
         pairs = " ".join(f"{o.id} {number(x)}" for o, x in zip(issue.options, r.scores, strict=True))
         lines.append(f"{r.seat} {r.issue}: {pairs}")
     return "\n".join(lines)
+
+
+def shares_text(scenario: Scenario, own: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> str:
+    """`A1 30 12 A2 5 40`: every option's share of one's own best deal, then of somebody else's, in whole per cent. Scores are
+    by issue and option, and a seat's best deal takes the best option of each issue."""
+    best, other = (sum(max(row) for row in rows) for rows in (own, theirs))
+    return " ".join(
+        f"{option.id} {share(x, best)} {share(y, other)}"
+        for issue, mine, yours in zip(scenario.issues, own, theirs, strict=True)
+        for option, x, y in zip(issue.options, mine, yours, strict=True)
+    )
+
+
+def share(score: float, best: float) -> int:
+    """A score in whole per cent of the best deal's; 0 where that is worth nothing."""
+    return round(100 * score / best) if best > 0 else 0
 
 
 def personas_text(scenario: Scenario, personas: Iterable[str]) -> str:

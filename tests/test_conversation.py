@@ -106,13 +106,27 @@ def test_the_brief_style_names_a_loss_and_a_fault() -> None:
     assert any("\nnote: " in text for text in told)
 
 
-def test_the_brief_style_lays_published_scores_beside_ones_own() -> None:
-    lines = turns(0, style="brief")[1].fresh[0].content.splitlines()
-    theirs, mine = (bargain().seats[i].stakes for i in (1, 0))
-    assert theirs is not None and mine is not None
-    cells = zip(("B1", "B2", "B3"), theirs.scores[1], mine.scores[1], strict=True)
-    expected = "seat_1 B: " + " ".join(f"{option} {a:g} {b:g}" for option, a, b in cells)
-    assert [line for line in lines if line.startswith("seat_1 B:")] == [expected]
+def test_the_brief_style_gives_shares_once_a_seat_has_published_everything() -> None:
+    state, randoms, talk = begin(bargain()), seat_randoms(begin(bargain()).header, 2), Conversation("brief")
+    read = []
+    for text in ("hm", "[Reveal: B]", "hm", "[Reveal: A]", "hm"):
+        if state.seat == 0:
+            read.append(talk.observe(view(state, randoms, 0)).fresh[-1].content)
+            talk.said(text)
+        state = utter(state, text)
+    mine, theirs = (bargain().seats[i].stakes for i in (0, 1))
+    assert mine is not None and theirs is not None
+    ids = [[o.id for o in issue.options] for issue in bargain().issues]
+    best, other = (sum(max(row) for row in stakes.scores) for stakes in (mine, theirs))
+    cells = [
+        f"{option} {100 * x / best:.0f} {100 * y / other:.0f}"
+        for names, row, column in zip(ids, mine.scores, theirs.scores, strict=True)
+        for option, x, y in zip(names, row, column, strict=True)
+    ]
+    assert [line for text in read for line in text.splitlines() if line.startswith("shares")] == [
+        f"shares seat_1 {' '.join(cells)}"
+    ]
+    assert "shares" in read[2]  # with the last reveal, not before
 
 
 def test_a_style_that_is_none_and_an_answer_to_nothing_are_errors() -> None:

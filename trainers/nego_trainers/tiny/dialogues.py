@@ -58,7 +58,9 @@ def disguise(scenario: Scenario, rng: random.Random) -> Scenario:
 
 def play_demonstrators(scenario: Scenario, rng: random.Random, mix: Mix) -> State:
     """The last state of a dialogue of two demonstrators."""
-    state = start(scenario, _settings(scenario, written=rng.random() < mix.plans), Header("demo", 0, 0, 0, ("demo", "demo")))
+    state = start(
+        scenario, _settings(scenario, written=rng.random() < mix.plans), Header("demo", 0, 0, 0, ("demo", "demo"))
+    )
     clean = rng.random() < mix.clean
     heard = Heard()
     seats = [

@@ -13,7 +13,8 @@ import numpy as np
 
 from nego_agents.bidding import additive
 from nego_env.scenario import Scenario
-from nego_env.wording import number
+from nego_env.wording import number, shares_text
+from nego_trainers.tiny.demonstrators import joint
 from nego_trainers.tiny.lines import Line
 
 Rows = list[list[float]]
@@ -32,13 +33,9 @@ def drill(scenario: Scenario, rng: random.Random) -> tuple[Line, ...]:
     if kind < 0.4:
         rng.shuffle(cells)
         return system, Line("user", "round 1 of 7"), Line("assistant", f"For me {_told(cells)}.")
-    lines, rows = [], [np.array(row) for row in own]
-    for i in range(len(ids)):
-        if kind >= 0.55 and rng.random() < 0.9:
-            rows[i] = rows[i] + np.array(other[i])
-            pairs = zip(ids[i], other[i], own[i], strict=True)
-            told = " ".join(f"{id} {number(theirs)} {number(mine)}" for id, theirs, mine in pairs)
-            lines.append(f"seat_{1 - me} {scenario.issues[i].id}: {told}")
+    lines, rows = [], own
+    if kind >= 0.55:
+        lines, rows = [f"shares seat_{1 - me} {shares_text(scenario, own, other)}"], joint(own, other)
     worth = additive(rows)
     best = np.unravel_index(int(np.argmax(worth)), [len(row) for row in rows])
     deal = " ".join(ids[i][int(j)] for i, j in enumerate(best))

@@ -34,7 +34,7 @@ class Recipe:
     """Everything that decides what comes out."""
 
     seed: int = 0
-    steps: int = 3000
+    steps: int = 2600
     rows: int = 8
     """Chats per step: both seats of half as many dialogues."""
     lr: float = 4e-3

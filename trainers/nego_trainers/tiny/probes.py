@@ -18,7 +18,7 @@ from nego_env.moves import parse
 from nego_env.rules import Header, State, StopReason, pending, resolve, start, utter
 from nego_env.scenario import Scenario
 from nego_scenarios.generator import generate
-from nego_trainers.tiny.demonstrators import Demonstrator, Heard, Mix, Skill
+from nego_trainers.tiny.demonstrators import Demonstrator, Heard, Mix, Skill, joint
 from nego_trainers.tiny.dialogues import chats, play_demonstrators
 from nego_trainers.tiny.lines import Line
 from nego_trainers.tiny.pretrain import encode
@@ -26,7 +26,7 @@ from nego_trainers.tiny.pretrain import encode
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-OPEN = Skill(reveals=9, words=0.0, haggles=False, uses=True, slip=0.0, line=0.42, wobble=0.0, talk=0.0)
+OPEN = Skill(reveals=9, words=0.0, haggles=False, uses=True, slip=0.0, line=0.2, wobble=0.0, talk=0.0)
 CLOSED = OPEN._replace(reveals=0)
 
 GATES = {"copying": 0.9, "own_best": 0.85, "joint_best": 0.7, "acceptance": 0.75, "revealing_pays": 0.1}
@@ -161,12 +161,12 @@ class _Speaker(Demonstrator):
         return everything and (self.skill.reveals == 0 or len(heard) == len(self.scores)) and state.standing is None
 
     def table(self) -> list[list[float]]:
-        """What each option is known to be worth: to itself and, where it was told, to the other."""
-        rows = [list(row) for row in self.scores]
-        for (seat, i), scores in self.heard.scores.items():
-            if seat != self.seat and self.skill.uses:
-                rows[i] = [a + b for a, b in zip(rows[i], scores, strict=True)]
-        return rows
+        """What each option is to be judged by: both tables where it knows them, else its own."""
+        theirs = [self.heard.scores.get((1 - self.seat, i)) for i in range(len(self.scores))]
+        known = [row for row in theirs if row is not None]
+        if self.skill.uses and len(known) == len(self.scores):
+            return joint(self.scores, known)
+        return [list(row) for row in self.scores]
 
 
 def _until(
