@@ -9,6 +9,12 @@
 
     python -m benchmarks.endpoint
     python -m benchmarks.endpoint --parts speed --rounds 5
+
+Peers stand beside it where they are installed, in an environment of their own:
+
+    python -m venv .venv-endpoint
+    .venv-endpoint/bin/pip install -r benchmarks/endpoint-peers.txt -e '.[chat]'
+    .venv-endpoint/bin/python -m benchmarks.endpoint --parts speed --calls 1024 --out endpoint-peers.json
 """
 
 from __future__ import annotations
@@ -122,6 +128,9 @@ def speed(rounds: int, calls: int) -> dict[str, Any]:
             contenders[INSPECT] = lambda: asyncio.run(inspect_client(url, body, calls))
         busy: dict[str, list[float]] = {name: [] for name in contenders}
         measured = interleaved({name: _busy(f, busy[name], calls) for name, f in contenders.items()}, rounds)
+    absent = [name for name, module in ((OPENAI, "openai"), (INSPECT, "inspect_ai")) if find_spec(module) is None]
+    if absent:
+        print(f"not installed: {' and '.join(absent)} (benchmarks/endpoint-peers.txt)")
     share = {name: ratio(values, measured[RAW]) for name, values in measured.items() if name != RAW}
     for name, values in measured.items():
         told = f"  {share[name].median:.0%} of the bare client" if name in share else ""
@@ -131,7 +140,7 @@ def speed(rounds: int, calls: int) -> dict[str, Any]:
         "figures": {name: as_dict(Spread.of(values, 1)) for name, values in measured.items()},
         "share of the bare client": {name: as_dict(s) for name, s in share.items()},
         "CPU microseconds a call, of this process": {n: as_dict(Spread.of(v[1:], 0)) for n, v in busy.items()},
-        "absent": [name for name, module in ((OPENAI, "openai"), (INSPECT, "inspect_ai")) if find_spec(module) is None],
+        "absent": absent,
         "target": {
             "share of at least": 0.9,
             "met": all(share[name].median >= 0.9 for name in (OURS, JUDGED)),

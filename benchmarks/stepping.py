@@ -390,8 +390,8 @@ STAGES = {
     "judge: the verdict due at the end": ("judging", "settle"),
     "observation": ("session", "observation"),
     "observation: its text fields": ("session", "texts"),
-    "observation: its features": ("codec", "features"),
-    "observation: its mask": ("codec", "mask"),
+    "observation: what the table decides, looked up": ("codec", "shown"),
+    "observation: its arrays": ("codec", "arrays"),
     "infos": ("session", "infos"),
     "the benchmark itself: consuming": ("stepping", "consume"),
 }

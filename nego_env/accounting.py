@@ -142,7 +142,7 @@ def passes(scenario: Scenario, accepted: tuple[bool, ...] | list[bool]) -> bool:
     """Whether these acceptances, one per seat, satisfy the scenario's acceptance rule."""
     rule = scenario.protocol.acceptance
     if rule.at_least is None:
-        return all(accepted)
+        return False not in accepted
     return sum(accepted) >= rule.at_least and all(accepted[v] for v in rule.vetoes)
 
 

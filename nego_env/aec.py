@@ -109,13 +109,13 @@ class raw_env(Face, AECEnv[str, Any, Any]):  # PettingZoo's name for it
 
         Raises `MoveError` for any other type and for a number outside the space. A masked act is talk, with a notice.
         """
-        agent = self.agent_selection
+        agent, session = self.agent_selection, self.session
         if self.terminations[agent] or self.truncations[agent]:
             self._was_dead_step(action)
             return
         # All rewards are 0 while the match runs: there are none to clear.
-        session = self.session
-        state = session.play(session.move(action, self._seat[agent]))
+        said = action if type(action) is str else session.move(action, self._seat[agent])
+        state = session.play(said)
         self.infos = session.infos(self.agents)
         if state.stop is None:
             self.agent_selection = self.possible_agents[state.seat]
@@ -125,12 +125,14 @@ class raw_env(Face, AECEnv[str, Any, Any]):  # PettingZoo's name for it
             self.render()
 
     def _finish(self, stop: StopReason) -> None:
-        rewards = self.session.playing.rewards
-        for i, a in enumerate(self.agents):
-            self.rewards[a] = 0.0 if rewards is None else rewards[i]
-            self.terminations[a], self.truncations[a] = stop.scored, not stop.scored
-        self._accumulate_rewards()
-        self._deads_step_first()
+        rewards, scored = self.session.playing.rewards, stop.scored
+        self.rewards = dict(zip(self.agents, rewards or (0.0,) * len(self.agents), strict=True))
+        self._cumulative_rewards = self.rewards.copy()  # nothing was earned before
+        self.terminations = dict.fromkeys(self.agents, scored)
+        self.truncations = dict.fromkeys(self.agents, not scored)
+        # PettingZoo's `_deads_step_first`, where every seat is done at once.
+        self._skip_agent_selection = self.agent_selection
+        self.agent_selection = self.agents[0]
 
     def view(self, agent: str | None = None) -> View:
         """The `View` an agent object is given at this seat (by default the selected one)."""

@@ -85,7 +85,8 @@ class Backend(Protocol):
         watch: Callable[[str], None] | None = None,
     ) -> Answer:
         """The answer to a chat, which ends in a user message. `watch` is given the words piece by piece as they come, where
-        the backend can. Raises `BackendError`, `RunError` or `BudgetError`."""
+        the backend can; an empty piece says that those before it are void. Raises `BackendError`, `RunError` or
+        `BudgetError`."""
         ...
 
     async def aclose(self) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import string
 from functools import cached_property
-from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -25,14 +24,11 @@ from nego_env.accounting import best_score, gain, score
 from nego_env.errors import MoveError, SettingsError
 from nego_env.moves import Act, Move, words
 from nego_env.packs import Shape
-from nego_env.rules import Standing, State, can_walk
+from nego_env.rules import State, can_walk
 from nego_env.scenario import Kept, Scenario
 
 MAX_FLAT_DEALS = 4096
 """Act seats choose from a flat list of deals; a shape with more has text seats only."""
-
-_CLOCK = Struct("=3f")
-"""Round, may walk, completing: the first scalars of the features."""
 
 Mask = npt.NDArray[np.int8]
 Features = npt.NDArray[np.float32]
@@ -141,8 +137,20 @@ class ActTable:
         return words(move.act, scenario) if move.act else move.text
 
 
+class Shown:
+    """What a seat sees as long as the deal on the table, consent to it and what the seat may do stay the same. It is kept:
+    readers get copies of the arrays."""
+
+    __slots__ = ("features", "mask", "table")
+
+    def __init__(self, features: Features, mask: Mask) -> None:
+        self.features, self.mask = features, mask
+        self.table: str | None = None
+        """The deal on the table in words, once a text seat has read them."""
+
+
 class SeatCoder:
-    """Masks and features of one scenario inside a shape. Static parts are computed once per scenario."""
+    """Masks and features of one scenario inside a shape. What comes up again is kept."""
 
     def __init__(self, scenario: Scenario, shape: Shape, acts: ActTable) -> None:
         self.scenario, self.shape, self.acts = scenario, shape, acts
@@ -152,16 +160,17 @@ class SeatCoder:
         self.layout = feature_layout(shape)
         self.size = feature_size(shape)
         self._kept_masks: Kept[tuple[bool, bool, bool], Mask] = Kept()
-        self._kept_boards: Kept[tuple[int, Standing | None, tuple[bool, ...], tuple[bool, ...]], Features] = Kept()
+        self._kept_shown: Kept[tuple[object, ...], Shown] = Kept()
         self._blank: dict[int, Features] = {}
-        self._clock = self.layout["scalars"] * np.dtype(np.float32).itemsize
+        self._round = self.layout["scalars"]
+        self._structured = scenario.kind == "structured"
 
     @cached_property
-    def _idle_mask(self) -> Mask:
-        """Nothing but the NOOP."""
+    def _idle_masks(self) -> tuple[Mask, Mask]:
+        """Nothing, and nothing but the NOOP."""
         mask = np.zeros(self.acts.size + 1, np.int8)
         mask[self.acts.noop] = 1
-        return mask
+        return mask[:-1].copy(), mask
 
     def _mask(self, may_accept: bool, may_walk: bool, noop: bool) -> Mask:
         """Every deal, question and reveal the scenario has, and what depends on the state."""
@@ -179,71 +188,72 @@ class SeatCoder:
         mask[a.reveal : a.reveal + k] = 1
         return mask
 
+    def shown(self, state: State, seat: int, *, noop: bool = False) -> Shown:
+        """What the seat sees now, but for the round, the questions and what was published."""
+        completing, may_walk = state.phase == "completion", len(state.utterances) >= len(state.accepted)  # `can_walk`
+        speaking = seat == state.seat and state.phase == "dialogue" and state.awaiting == "utterance"
+        key = seat, state.standing, state.accepted, state.walked, speaking, may_walk, completing, noop
+        found = self._kept_shown.get(key)
+        if found is not None:
+            return found
+        mask = self._idle_masks[noop]
+        if speaking and self._structured:
+            now = state.standing is not None and not state.accepted[seat], may_walk, noop
+            kept = self._kept_masks.get(now)
+            mask = self._kept_masks.keep(now, self._mask(*now)) if kept is None else kept
+        return self._kept_shown.keep(key, Shown(self._board(state, seat), mask))
+
     def mask(self, state: State, seat: int, *, noop: bool = False) -> Mask:
         """(A,) int8: 1 for acts that count for the seat now; all 0 when it is not its turn, when the dialogue is over, and
         on an open dilemma of a mixed suite. With `noop` (A + 1,): the last entry is 1 where all others are 0."""
-        if seat != state.seat or state.phase != "dialogue" or state.awaiting != "utterance" or not self.scenario.issues:
-            return self._idle_mask.copy() if noop else self._idle_mask[:-1].copy()
-        may_accept = state.standing is not None and not state.accepted[seat]
-        now = may_accept, can_walk(state), noop
-        found = self._kept_masks.get(now)
-        mask = (self._kept_masks.keep(now, self._mask(*now)) if found is None else found).copy()
-        a, index = self.acts, self.scenario.issue_index
-        for who, issue in state.asked:
-            if who == seat:
-                mask[a.ask + index[issue.upper()]] = 0
-        if state.revealed:
-            name = self.scenario.seat_ids[seat]
-            for r in state.revealed:
-                if r.seat == name:
-                    mask[a.reveal + index[r.issue.upper()]] = 0
-        return mask
+        return self.arrays(self.shown(state, seat, noop=noop), state, seat)[1]
 
     def features(self, state: State, seat: int) -> Features:
         """(F,) float32 in [-1, 1]: what the seat may know, as numbers (`feature_layout`)."""
-        board = seat, state.standing, state.accepted, state.walked
-        found = self._kept_boards.get(board)
-        out = (self._kept_boards.keep(board, self._board(*board)) if found is None else found).copy()
-        if not self.scenario.issues:
-            return out
-        # The first scalars change at every step: written with one call.
-        completing = state.phase == "completion"
-        clock = state.round / state.settings.max_rounds, can_walk(state), completing
-        _CLOCK.pack_into(out, self._clock, *clock)  # type: ignore[arg-type]  # an array is a buffer
-        if state.revealed or state.asked:
-            self._openness(out, state, seat)
-        return out
+        return self.arrays(self.shown(state, seat), state, seat)[0]
 
-    def _openness(self, out: Features, state: State, seat: int) -> None:
-        """Who has published what and who has asked, filled in."""
-        scenario, at = self.scenario, self.layout
+    def arrays(self, shown: Shown, state: State, seat: int) -> tuple[Features, Mask]:
+        """`features` and `mask` from what is `shown` now."""
+        features, mask = shown.features.copy(), shown.mask.copy()
+        if self._structured:
+            features[self._round] = state.round / state.settings.max_rounds
+            if state.revealed or state.asked:
+                self._openness(features, mask, state, seat)
+        return features, mask
+
+    def _openness(self, features: Features, mask: Mask, state: State, seat: int) -> None:
+        """Who has published what and who has asked, filled in; the seat's own need not be done again."""
+        scenario, acts, at = self.scenario, self.acts, self.layout
         for r in state.revealed:
             where = (int(r.seat[5:]) - seat) % scenario.n
             issue = scenario.issue_index[r.issue.upper()]
-            out[at["told"] + where * self._issues + issue] = 1.0
+            features[at["told"] + where * self._issues + issue] = 1.0
             if where:
                 cell = at["revealed"] + (where - 1) * self._cells + issue * self._width
-                out[cell : cell + len(r.scores)] = [x / scenario.scale for x in r.scores]
+                features[cell : cell + len(r.scores)] = [x / scenario.scale for x in r.scores]
+            else:
+                mask[acts.reveal + issue] = 0
         for who, name in state.asked:
-            mine = 0 if who == seat else self._issues
-            out[at["asked"] + mine + scenario.issue_index[name.upper()]] = 1.0
+            issue = scenario.issue_index[name.upper()]
+            features[at["asked"] + (0 if who == seat else self._issues) + issue] = 1.0
+            if who == seat:
+                mask[acts.ask + issue] = 0
 
-    def _board(
-        self, seat: int, standing: Standing | None, accepted: tuple[bool, ...], walked: tuple[bool, ...]
-    ) -> Features:
-        """What changes with the deal on the table, with who has accepted it and who has left."""
-        scenario, at = self.scenario, self.layout
+    def _board(self, state: State, seat: int) -> Features:
+        """The features that are `shown`."""
+        scenario, standing, at = self.scenario, state.standing, self.layout
         out = self._template(seat).copy()
         stakes = scenario.seats[seat].stakes
         if stakes is None:
             return out
-        for name, flags in (("accepted", accepted), ("walked", walked)):
+        for name, flags in (("accepted", state.accepted), ("walked", state.walked)):
             out[at[name] : at[name] + scenario.n] = flags[seat:] + flags[:seat]
+        out[at["scalars"] + 1 : at["scalars"] + 3] = can_walk(state), state.phase == "completion"
         if standing is not None:
             for i, j in enumerate(standing.deal):
                 out[at["table"] + i * self._width + j] = 1.0
             out[at["scalars"] + 3 : at["scalars"] + 8] = (
-                not accepted[seat],
+                not state.accepted[seat],
                 1.0,
                 standing.by == seat,
                 score(stakes, standing.deal) / scenario.scale,

@@ -13,7 +13,7 @@ from nego_env.errors import JudgeError
 from nego_env.judges import Judge
 from nego_env.moves import MAX_CHARS
 from nego_env.registry import entry_points, load_named, load_python
-from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, judged, pending, resolve
+from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, judged, resolve
 from nego_env.scenario import Scenario
 from nego_env.verdict import Verdict
 
@@ -100,9 +100,9 @@ def judge_fault(judge: Judge, error: BaseException) -> str:
 
 def settle(state: State, judge: Judge) -> State:
     """The state after every verdict that is due. A judge that fails ends the episode (`judge_error`)."""
-    while (due := pending(state)) is not None and due.what != "utterance":
+    while (due := state.awaiting) is not None and due != "utterance":
         try:
-            state = judged(state, check_verdict(judge.judge(case(state)), judge, due.what))
+            state = judged(state, check_verdict(judge.judge(case(state)), judge, due))
         except Exception as e:
             return fail(state, StopReason.JUDGE_ERROR, judge_fault(judge, e))
     return state

@@ -91,7 +91,7 @@ _AGREED = re.compile(r"\[\s*agreed\s*:([^\[\]]*)\]", re.IGNORECASE)
 _SEPARATOR = re.compile(r"[\s,;]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TAIL = 2000
-"""A tag longer than this is no tag: the search for the final one looks no further back."""
+"""A tag longer than this, with what follows it, is no tag."""
 
 
 def parse(text: str, scenario: Scenario) -> Parsed:
@@ -99,25 +99,24 @@ def parse(text: str, scenario: Scenario) -> Parsed:
     last = text.rfind("[")
     if last < 0:
         return _TALK
-    text = text.rstrip()
-    final = _FINAL.match(text, max(last, len(text) - _TAIL))
-    if final is not None:
-        body = final[1]
-        read = scenario.kept_tags.get(body) or _read_body(body, scenario)
-        if read is not None:
-            return read
+    tail = text[last:]
+    read = scenario.kept_tags.get(tail) or _read_tail(tail, scenario)
+    if read is not None:
+        return read
     if scenario.issues and _ANY_TAG.search(text):
         return Parsed(None, "a tag counts only as the very last thing in a message, on its own in [ ]")
     return _TALK
 
 
-def _read_body(body: str, scenario: Scenario) -> Parsed | None:
-    """What a final tag says; None where its first word is no keyword."""
-    keyword = _KEYWORD.match(body)
-    if keyword is None:
+def _read_tail(tail: str, scenario: Scenario) -> Parsed | None:
+    """What a text says from its last `[` on; None where that is no tag, or its first word no keyword."""
+    closed = tail.rstrip()
+    final = _FINAL.match(closed) if len(closed) <= _TAIL else None
+    keyword = None if final is None else _KEYWORD.match(final[1])
+    if final is None or keyword is None:
         return None
-    read = _read(keyword[1].lower(), body[keyword.end() :].strip(), scenario)
-    return scenario.kept_tags.keep(body, read) if len(body) <= KEPT_CHARS else read
+    read = _read(keyword[1].lower(), final[1][keyword.end() :].strip(), scenario)
+    return scenario.kept_tags.keep(tail, read) if len(tail) <= KEPT_CHARS else read
 
 
 def _read(kind: str, rest: str, scenario: Scenario) -> Parsed:
@@ -165,6 +164,15 @@ def _short(text: str) -> str:
 
 def agreed_deal(completion: str, scenario: Scenario) -> tuple[Deal | None, str | None]:
     """The deal a completion states in its last `[Agreed: A2 B1]` tag, or why there is none."""
+    found = scenario.kept_agreed.get(completion)
+    if found is None:
+        found = _agreed_deal(completion, scenario)
+        if len(completion) <= KEPT_CHARS:
+            scenario.kept_agreed.keep(completion, found)
+    return found
+
+
+def _agreed_deal(completion: str, scenario: Scenario) -> tuple[Deal | None, str | None]:
     tags = _AGREED.findall(completion)
     if not tags:
         return None, "no [Agreed: ...] tag"
@@ -259,6 +267,8 @@ def clean(text: str, max_chars: int) -> tuple[str, tuple[str, ...]]:
     """The text as it enters the record, and what was done to it: `surrogates` (lone ones became U+FFFD), `cut` (to
     `max_chars` code points, the last of them `…`, so that a tag quoted where the cut falls does not become the final one).
     Everything else, control characters too, is kept: screens escape, records do not."""
+    if len(text) <= max_chars and text.isascii():
+        return text, ()
     marks: tuple[str, ...] = ()
     if len(text) > max_chars:
         text, marks = text[: max_chars - 1] + "…", ("cut",)

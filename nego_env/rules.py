@@ -313,7 +313,7 @@ def _spoke(state: State, text: str, act: Act | None, fault: str | None, marks: t
                 deal = scenario.deal(act.deal)
                 if standing is None or standing.deal != deal:
                     standing = Standing(deal, seat)
-                    accepted = (False,) * scenario.n
+                    accepted = (False,) * len(accepted)
                 accepted = _with(accepted, seat, True)
             case "accept":
                 accepted = _with(accepted, seat, True)
@@ -363,7 +363,9 @@ def _published(scenario: Scenario, seat: int, issue: str) -> Revealed:
 
 
 def _with(flags: tuple[bool, ...], i: int, value: bool) -> tuple[bool, ...]:
-    return (*flags[:i], value, *flags[i + 1 :])
+    changed = list(flags)
+    changed[i] = value
+    return tuple(changed)
 
 
 def _decided(state: State) -> State:
@@ -423,7 +425,8 @@ def case(state: State) -> Case:
     """What the judge is asked now. Raises `MoveError` when no verdict is due."""
     if state.awaiting not in ("agreement", "score"):
         raise MoveError(f"no verdict is due: the episode waits for {state.awaiting or 'nothing, it is over'}")
-    dialogue = [u for u in state.utterances if u.phase == "dialogue"]
+    # Only a completion, the last of all, is anything else.
+    dialogue = state.utterances[:-1] if state.utterances[-1].phase == "completion" else state.utterances
     agreed = state.outcome is StopReason.AGREEMENT and state.standing is not None
     return Case(
         kind=state.awaiting,
@@ -435,7 +438,7 @@ def case(state: State) -> Case:
     )
 
 
-def _consents(state: State, dialogue: list[Utterance]) -> tuple[bool, ...]:
+def _consents(state: State, dialogue: tuple[Utterance, ...]) -> tuple[bool, ...]:
     """Per seat: it ended this round with `[Agree]`."""
     consenting = {u.seat for u in dialogue if u.round == state.round and u.act is not None and u.act.kind == "agree"}
     return tuple([seat in consenting for seat in state.scenario.seat_ids])
@@ -474,10 +477,11 @@ def _scored(state: State, verdict: Verdict) -> State:
 
 
 def _rewards(state: State, verdict: Verdict) -> tuple[float, ...]:
-    """r_i = (1 - s) CA + s * 5 * gain_i; both terms speak of the deal the completion states, which must be the agreed one."""
+    """r_i = (1 - s) CA + s * 5 * gain_i; both terms speak of the deal the completion states, which must be the agreed one.
+    The verdict's value is canonical."""
     s, scenario = state.settings.selfishness, state.scenario
     if s == 0.0 or not scenario.issues:
-        return (canonical(verdict.value),) * scenario.n
+        return (verdict.value,) * scenario.n
     stated, _ = agreed_deal(state.completion or "", scenario)
     if not state.standing or stated != state.standing.deal:
         return (canonical((1 - s) * verdict.value),) * scenario.n

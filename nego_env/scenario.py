@@ -255,7 +255,16 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     def ids(self, deal: Deal) -> tuple[str, ...]:
         """Option ids of a deal, in issue order: `(1, 0)` -> `("A2", "B1")`."""
+        deal = tuple(deal)  # a list of indices is one too
+        found = self._kept_ids.get(deal)
+        return self._kept_ids.keep(deal, self._read_ids(deal)) if found is None else found
+
+    def _read_ids(self, deal: Deal) -> tuple[str, ...]:
         return tuple([issue.options[j].id for issue, j in zip(self.issues, deal, strict=True)])
+
+    @cached_property
+    def _kept_ids(self) -> Kept[Deal, tuple[str, ...]]:
+        return Kept()
 
     def labels(self, deal: Deal) -> tuple[str, ...]:
         """Option labels of a deal, in issue order."""
@@ -264,12 +273,17 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     # Kept by what reads tags, writes completions and scores deals: each is asked for the same few again and again.
     @cached_property
     def kept_tags(self) -> Kept[str, Parsed]:
-        """Final tags read lately (`moves.parse`)."""
+        """Final tags read lately, by all that is written from their `[` on (`moves.parse`)."""
         return Kept()
 
     @cached_property
     def kept_completions(self) -> Kept[Deal, str]:
         """Completions rendered lately (`moves.completion_words`)."""
+        return Kept()
+
+    @cached_property
+    def kept_agreed(self) -> Kept[str, tuple[Deal | None, str | None]]:
+        """What completions read lately state (`moves.agreed_deal`)."""
         return Kept()
 
     @cached_property

@@ -34,7 +34,7 @@ from nego_env.scenario import Scenario
 from nego_env.seat_writer import TEXT_KEYS, SeatWriter
 from nego_env.transcript import Transcript, header, transcript
 from nego_env.view import SeatRandom, View, seat_randoms, view, window
-from nego_env.wording import personas_text, revealed_text, said_text
+from nego_env.wording import personas_text, revealed_text, said_text, table_text
 
 ScenarioLike = Scenario | Suite | str | Path
 Codecs = CodecName | Sequence[CodecName] | Mapping[str, CodecName]
@@ -136,7 +136,8 @@ class Session:
             self.seed, self.index = int(np.random.SeedSequence().entropy) % 2**63, 0  # type: ignore[arg-type]  # an int here
         else:
             self.index += 1
-        wanted = options.get("scenario") if isinstance(options, Mapping) else None
+        # The check for None first: to ask whether it is a Mapping takes longer than to draw a scenario.
+        wanted = options.get("scenario") if options is not None and isinstance(options, Mapping) else None
         ready = self._load(self._draw() if wanted is None else wanted)
         self.scenario, self.settings, self.coder, self._writer, self.judge = ready
         n = self.scenario.n
@@ -171,7 +172,7 @@ class Session:
 
     @property
     def playing(self) -> State:
-        """The state of the match. Raises `MoveError` before the first reset."""
+        """The state of the match. Raises `MoveError` before the first reset. (`state or playing`, where every call counts.)"""
         if self.state is None:
             raise MoveError("reset() the environment first")
         return self.state
@@ -198,13 +199,12 @@ class Session:
 
     def play(self, said: str | Move) -> State:
         """The state after the seat whose turn it is has spoken and every verdict then due is in."""
-        before = self.playing
+        before = self.state or self.playing
         spoke = utter(before, said)
         seat, said_now = before.seat, spoke.utterances[-1]
         before_it = f"{self.dialogue}\n" if self.dialogue else ""
         self._begins.append(len(before_it))
-        text = said_now.text
-        self.dialogue = f"{before_it}{self._writer.speakers[seat]}{said_text(text)}"
+        self.dialogue = f"{before_it}{self._writer.speakers[seat]}{said_text(said_now.text)}"
         if said_now.notice is not None:
             self._faults[seat] = said_now.notice
         elif self._faults:
@@ -254,20 +254,18 @@ class Session:
             return absent
         return self.coder.mask(self.playing, seat, noop=noop)
 
-    def texts(self, seat: int) -> dict[str, Any]:
-        """The text fields of an observation (`TEXT_KEYS`), behind room for its arrays where there are any."""
-        state = self.playing
-        writer = self._writer
-        fields = writer.still(seat).copy()
+    def texts(self, state: State, seat: int) -> dict[str, Any]:
+        """The text fields of an observation (`TEXT_KEYS`) but for the table, behind room for its arrays where there are
+        any."""
+        fields = self._writer.still[seat].copy()
         completing = seat == state.seat and state.phase == "completion"
         if completing or state.settings.memory is None:
             fields["dialogue"] = self.dialogue
         elif state.utterances:
             fields["dialogue"] = self.dialogue[self._begins[-len(window(state))] :]
-        if self.scenario.issues:
-            fields["table"] = writer.table(state, seat)
-            if state.revealed:
-                fields["published"] = revealed_text(self.scenario, state.revealed)
+        if state.revealed:
+            fields["published"] = revealed_text(self.scenario, state.revealed)
+        if self._faults and self.scenario.issues:
             fields["notice"] = self._faults.get(seat, "")
         if completing:
             fields["personas"] = personas_text(self.scenario, [s.persona for s in self.scenario.seats])
@@ -275,12 +273,14 @@ class Session:
 
     def infos(self, seats: Sequence[str]) -> dict[str, Info]:
         """Numbers about the match (`INFO_KEYS`) for seats 0, 1, ..., which go by these names; fresh dicts each time."""
-        state = self.playing
+        state = self.state or self.playing
         shared = _FIRST_INFO.copy()
         shared["round"] = state.round
         if state.outcome is not None or state.stop is not None:
             shared |= _ending(state)
-        infos = {name: shared.copy() for name in seats}
+        infos = {}
+        for name in seats:  # no comprehension: this is the hot path of every face, and to make one is a call
+            infos[name] = shared.copy()
         for seat in self._faults:
             infos[seats[seat]]["malformed"] = 1
         if state.awaiting == "utterance":
@@ -321,9 +321,26 @@ class Session:
 
     def observation(self, seat: int, *, noop: bool = False) -> dict[str, Any]:
         """What a seat observes now, in its `observation_space`; nothing but its NOOP where the scenario lacks the seat."""
+        if seat >= self.scenario.n:
+            return self._absent(seat, noop)
+        state, coder = self.state or self.playing, self.coder
+        if self.codecs[seat] == "act":
+            assert coder is not None  # act seats need issues
+            features, mask = coder.arrays(coder.shown(state, seat, noop=noop), state, seat)
+            return {"observation": features, "action_mask": mask}
+        fields = self.texts(state, seat)
+        if coder is not None:
+            shown = coder.shown(state, seat, noop=noop)
+            if shown.table is None:
+                shown.table = table_text(state, seat)
+            fields["table"] = shown.table
+            fields["observation"], fields["legal_acts"] = coder.arrays(shown, state, seat)
+        return fields
+
+    def _absent(self, seat: int, noop: bool) -> dict[str, Any]:
         if self.codecs[seat] == "act":
             return {"observation": self.features(seat), "action_mask": self.mask(seat, noop=noop)}
-        fields: dict[str, Any] = self.texts(seat) if seat < self.scenario.n else dict.fromkeys(TEXT_KEYS, "")
+        fields: dict[str, Any] = dict.fromkeys(TEXT_KEYS, "")
         if self.coder is not None:
             fields["observation"] = self.features(seat)
             fields["legal_acts"] = self.mask(seat, noop=noop)

@@ -110,12 +110,15 @@ async def sitting(
     out: TranscriptWriter | None = None,
     first: bool = True,
     timeout: float | None = None,
+    watch: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Sitting]:
-    """A person (in the first seat, or the last) against `others`, on a screen of that size."""
+    """A person (in the first seat, or the last) against `others`, on a screen of that size. `watch`: the others stream."""
     app, person, played = TableScreen(theme=theme), HumanAgent(), list[Transcript]()
     person._stage = stage = Stage(app)
     run = Run(scenario, [person, *others] if first else [*others, person], seed=1, **settings)
+    for other in others if watch else ():
+        other.watch = stage.hear
 
     async def play() -> None:
         async for t in rollout(run, episodes, writer=out, timeout=timeout):

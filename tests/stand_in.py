@@ -17,7 +17,7 @@ import re
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from enum import Enum
 from hashlib import sha256
@@ -90,10 +90,15 @@ class StandIn:
         key: str | None = None,
         models: tuple[str, ...] = ("stand-in",),
         echo_key: bool = False,
+        piece: str = r"\S+\s*",
+        cut_streams: int = 0,
+        between: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         """`faults`: of the first calls, in order; None is a good one. `share`: of all calls that go wrong in one of `kinds`, as a
         function of the request and of how often it was made. `delay`: seconds before each answer. `key`: what it asks for;
-        `echo_key`: put the key it was sent into its answers and errors, as no server should."""
+        `echo_key`: put the key it was sent into its answers and errors, as no server should. Of streamed answers: `piece`,
+        what goes into one event; `cut_streams`, how many break off after two events; `between`, awaited before event 0, 1, ..."""
+        self.piece, self.cut_streams, self.between = piece, cut_streams, between
         self.reply, self.delay, self.slow, self.retry_after = reply, delay, slow, retry_after
         self.key, self.models, self.echo_key = key, models, echo_key
         self.script = list(faults)
@@ -196,11 +201,29 @@ class StandIn:
             await asyncio.sleep(self.delay)
         words = self.reply(body["messages"]) + (f" (key: {sent})" if self.echo_key else "")
         self.answered += 1
-        read = sum(len(m["content"].split()) for m in body["messages"])
-        usage = {"prompt_tokens": read, "completion_tokens": len(words.split())}
+        read, said = sum(len(m["content"].split()) for m in body["messages"]), len(words.split())
+        usage = {"prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said}
         if body.get("stream"):
-            return await _streamed(request, words, usage)
+            return await self._streamed(request, words, usage)
         return web.json_response(_completion(body["model"], words, usage))
+
+    async def _streamed(self, request: web.Request, words: str, usage: dict[str, int]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        events: list[dict[str, Any]] = [
+            {"choices": [{"delta": {"content": piece}}]} for piece in re.findall(self.piece, words)
+        ]
+        events += [{"choices": [{"delta": {}, "finish_reason": "stop"}]}, {"choices": [], "usage": usage}]
+        await response.write(b": waiting\n\n")
+        cut, self.cut_streams = self.cut_streams > 0, max(0, self.cut_streams - 1)
+        for i, event in enumerate(events[:2] if cut else events):
+            if self.between is not None:
+                await self.between(i)
+            await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        if not cut:
+            await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
+        return response
 
     def _fault(self, name: str) -> Fault | None:
         if self.script:
@@ -284,21 +307,6 @@ def _error(status: int, message: str, code: str = "error", headers: dict[str, st
 def _completion(model: str, words: str, usage: dict[str, int]) -> dict[str, Any]:
     choice = {"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}
     return {"id": "chatcmpl-0", "object": "chat.completion", "model": model, "choices": [choice], "usage": usage}
-
-
-async def _streamed(request: web.Request, words: str, usage: dict[str, int]) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    await response.prepare(request)
-    events: list[dict[str, Any]] = [
-        {"choices": [{"delta": {"content": piece}}]} for piece in re.findall(r"\S+\s*", words)
-    ]
-    events += [{"choices": [{"delta": {}, "finish_reason": "stop"}]}, {"choices": [], "usage": usage}]
-    await response.write(b": waiting\n\n")
-    for event in events:
-        await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
-    await response.write(b"data: [DONE]\n\n")
-    await response.write_eof()
-    return response
 
 
 async def _serve(server: StandIn) -> None:

@@ -276,12 +276,20 @@ async def test_a_run_that_stops_leaves_the_others_interrupted(tmp_path: Path) ->
 
 # ---------------------------------------------------------------- watching
 def test_a_person_watches_the_words_come() -> None:
-    seen_pieces: list[tuple[str, str]] = []
+    pieces: list[tuple[str, str]] = []
     with StandIn(reply=lambda _: "Good morning to you.") as server:
-        seated = agent(server, watch=lambda view, piece: seen_pieces.append((view.seat, piece)))
+        seated = agent(server, "server=openai", watch=lambda view, piece: pieces.append((view.seat, piece)))
         play(bargain(), [seated, lambda _: "Well."], max_rounds=1)
-    assert {seat for seat, _ in seen_pieces} == {"seat_0"}
-    assert [piece for _, piece in seen_pieces] == ["Good ", "morning ", "to ", "you."]
+    assert {seat for seat, _ in pieces} == {"seat_0"}
+    assert [piece for _, piece in pieces] == ["", "Good", " morning", " to", " you."]
+
+
+def test_words_that_are_taken_back_are_told_as_void() -> None:
+    pieces: list[str] = []
+    lines = Lines("Oh. [Accept]", "Hello.", "Fine. [Accept]", BackendError("gone"))
+    seated = PromptedAgent(lines, watch=lambda view, piece: pieces.append(piece))
+    play(bargain(), [seated, lambda _: "Well."], max_rounds=2)
+    assert pieces == ["", "Oh. [Accept]", "", "Hello.", "", "Fine. [Accept]", "", "", "Fine. [Accept]"]
 
 
 # ---------------------------------------------------------------- names

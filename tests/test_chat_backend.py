@@ -326,6 +326,57 @@ async def test_words_are_watched_as_they_come() -> None:
     assert server.bodies[0]["stream_options"] == {"include_usage": True}
 
 
+async def test_a_call_made_again_begins_the_words_anew() -> None:
+    seen: list[str] = []
+    with StandIn(reply=said("Hello, you there."), cut_streams=1) as server:
+        answer = await backend(server, "server=openai").complete(HELLO, watch=seen.append)
+    assert (answer.text, answer.tries) == ("Hello, you there.", 2)
+    assert seen == ["Hello,", " you", "", "Hello,", " you", " there."]
+
+
+async def test_thinking_that_only_its_end_gives_away_is_not_for_others() -> None:
+    """What a first answer was like tells what may be shown of the next before it is whole."""
+    words = iter(["It is worth 9 to me.</think>Hello.", "I will say 3.</think>Two words.", "Good day to you."])
+    heard: list[list[str]] = []
+    with StandIn(reply=lambda _: next(words)) as server:
+        asked = backend(server)
+        for _ in range(3):
+            seen: list[str] = []
+            heard.append(seen)
+            await asked.complete(HELLO, watch=seen.append)
+    assert heard == [["Hello."], ["Two", " words."], ["Good day to you."]]
+
+
+async def test_a_first_answer_is_shown_whole_and_those_after_it_as_they_come() -> None:
+    heard: list[list[str]] = []
+    with StandIn(reply=said("Good day to you.")) as server:
+        asked = backend(server)
+        for _ in range(2):
+            seen: list[str] = []
+            heard.append(seen)
+            await asked.complete(HELLO, watch=seen.append)
+    assert heard == [["Good day to you."], ["Good", " day", " to", " you."]]
+
+
+async def test_streams_can_be_refused() -> None:
+    seen: list[str] = []
+    with StandIn(reply=said("Hello, you there.")) as server:
+        await backend(server, "stream=no").complete(HELLO, watch=seen.append)
+    assert seen == ["Hello, you there."]
+    assert "stream" not in server.bodies[0]
+
+
+async def test_a_key_that_comes_in_parts_is_not_shown_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "nk-two parts-of-one".replace(" ", "")
+    monkeypatch.setenv("NEGO_API_KEY", key)
+    words = ["You", " sent", f" {key[:6]}", key[6:], " to", " me."]
+    seen: list[str] = []
+    with StandIn(reply=said("|".join(words)), piece=r"[^|]+") as server:
+        answer = await backend(server, "server=openai").complete(HELLO, watch=seen.append)
+    assert "".join(seen) == answer.text == "You sent [key] to me."
+    assert all("nk-" not in piece for piece in seen)
+
+
 def test_a_stream_that_ends_early_is_no_answer() -> None:
     from nego_agents.chat.faults import Fault as Trouble
     from nego_agents.chat.reply import Stream

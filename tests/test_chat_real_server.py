@@ -1,7 +1,8 @@
 """One real server: `transformers serve` with a tiny model, played through end to end.
 
-Opt-in, since it needs more than the test tools (`pip install 'transformers[serving]'`) and takes a minute:
+Opt-in, since it needs more than the test tools and takes a minute:
 
+    pip install 'transformers[serving]'        # fastapi, uvicorn and openai, which the server wants
     NEGO_REAL_SERVER=1 python -m pytest tests/test_chat_real_server.py
 """
 
@@ -24,6 +25,7 @@ from nego_agents.chat.agent import ChatAgent
 from nego_env.errors import NegoError, RunError
 from nego_env.rollout import play
 from nego_env.store import read_final
+from nego_env.view import View
 
 __all__ = ["clean_environment"]
 
@@ -31,7 +33,7 @@ pytestmark = [
     pytest.mark.skipif(not os.environ.get("NEGO_REAL_SERVER"), reason="opt-in: NEGO_REAL_SERVER=1 (docs/endpoints.md)"),
     pytest.mark.skipif(
         not all(find_spec(m) for m in ("fastapi", "uvicorn", "openai", "torch")),
-        reason="needs pip install 'transformers[serving]' and the llm extra",
+        reason="needs fastapi, uvicorn and openai: pip install 'transformers[serving]'",
     ),
     pytest.mark.slow,
 ]
@@ -63,7 +65,7 @@ def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process = subprocess.Popen([*command, "--host", "127.0.0.1"], stdout=log, stderr=log)
     base = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 900
         while time.monotonic() < deadline:
             assert process.poll() is None, Path(log.name).read_text()[-2000:]
             try:
@@ -74,7 +76,7 @@ def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"{base}/v1"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
         log.close()
 
 
@@ -89,12 +91,22 @@ def test_episodes_against_transformers_serve(url: str, model: Path, tmp_path: Pa
 
 
 def test_words_come_piece_by_piece(url: str, model: Path) -> None:
-    pieces: list[str] = []
+    said: list[list[str]] = []
+
+    def watch(view: View, piece: str) -> None:
+        if piece == "":
+            said.append([])
+        else:
+            said[-1].append(piece)
+
     seated = ChatAgent(
-        f"{model}@{url},server=transformers,style=brief,max_tokens=24", watch=lambda view, piece: pieces.append(piece)
+        f"{model}@{url},server=transformers,style=brief,max_tokens=24,temperature=0,repairs=0", watch=watch
     )
-    play("theatre-2d764a7cd1b4", [seated, "boulware"], max_rounds=1)
-    assert "".join(pieces).strip()
+    t = play("theatre-2d764a7cd1b4", [seated, "boulware"], max_rounds=2)
+    first, second = said
+    assert ["".join(first), "".join(second)] == [u.text for u in t.utterances if u.seat == "seat_0"]
+    assert len(first) == 1  # held back until it was clear that it was no thinking
+    assert len(second) > 1
 
 
 def test_a_model_it_does_not_have(url: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from chat_support import agent, clean_environment, register
+from key_search import KEY
 from stand_in import PASSING, Fault, StandIn
 from support import single_line
 
@@ -25,7 +26,6 @@ from nego_env.transcript import Transcript
 
 __all__ = ["clean_environment"]
 
-KEY = "nk-7c1f0e9d2b3a4f5e6d7c8b9a"
 QUICK = tuple(f for f in PASSING if f not in (Fault.ENDLESS, Fault.HUGE))
 """Those that cost no second."""
 
@@ -177,6 +177,7 @@ def test_mistakes_are_one_line(tmp_path: Path, agent_of: object, words: str, as_
     assert words in done.stderr
     assert single_line(done.stderr.strip())
     assert server.calls <= 1
+    assert not (tmp_path / "runs").exists()  # nothing came of it, and nothing is left
 
 
 def test_a_missing_extra_names_its_install_command(tmp_path: Path) -> None:

@@ -248,6 +248,19 @@ def test_the_last_agreed_tag_states_the_deal(text: str, deal: tuple[int, ...] | 
     assert fault is None or fault in str(why)
 
 
+def test_a_tag_that_was_read_before_says_the_same_wherever_it_stands() -> None:
+    scenario, other = bargain(), dilemma()
+    for _ in range(2):
+        assert parse("take it: [Propose: a2, b1]", scenario) == parse("[Propose: a2, b1]", scenario)
+        assert parse("[Propose: a2, b1] or not?", scenario).act is None
+        assert parse("[Propose: a2, b1]", other).act is None, "what one scenario reads is nothing to another"
+        assert parse(f"[Accept]{' ' * 5000}", scenario).act is not None
+        assert parse(f"[Accept{' ' * 1900}]", scenario).act is not None
+        assert parse(f"[Accept{' ' * 2000}]", scenario).act is None, "too long for a tag"
+        assert agreed_deal("So be it. [Agreed: A2 B1]", scenario) == ((1, 0), None)
+        assert agreed_deal("So be it. [Agreed: A2]", scenario)[1] == "no option for issue B"
+
+
 # ---------------------------------------------------------------- what enters the record
 def test_a_long_text_is_cut_to_the_limit_and_marked() -> None:
     assert clean("x" * 80, 80) == ("x" * 80, ())

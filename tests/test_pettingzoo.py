@@ -525,4 +525,8 @@ def test_what_was_observed_stays_as_it_was() -> None:
     assert infos == told
     np.testing.assert_equal(seen, first)
     e.observe("seat_0")["legal_acts"][:] = 0
+    e.observe("seat_0")["observation"][:] = 9
     assert e.observe("seat_0")["legal_acts"].any(), "what a reader does to its copy touches nobody"
+    assert e.observe("seat_0")["observation"].max() <= 1
+    e.reset(seed=0)
+    np.testing.assert_equal(e.observe("seat_0"), first)

@@ -171,7 +171,7 @@ def test_decimal_scores_that_add_up_to_the_walk_away_value_reach_it() -> None:
 def test_a_deal_is_named_by_option_ids_in_any_order_and_case() -> None:
     s = bargain()
     assert s.deal(["A2", "B1"]) == s.deal(["b1", "a2"]) == (1, 0)
-    assert s.ids((1, 0)) == ("A2", "B1")
+    assert s.ids((1, 0)) == s.ids((1, 0)) == ("A2", "B1")
     assert s.labels((1, 0)) == ("always", "mine")
 
 

@@ -8,6 +8,7 @@
 5. End of input (Ctrl-D) raises `Leave`, and so does Ctrl-C, or being told to end, while a line is waited for.
 6. Where a command offers to run inside a screen (`stage`) and the terminal can show one, the person sits at that instead
    (`nego_agents.human_screen`).
+7. On a terminal the words of agents that stream are printed as they come, where a command offers them (`listener`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Self, TextIO
 
+from nego_agents.aloud import Aloud
 from nego_agents.arguments import no_argument
 from nego_agents.human_lines import (
     fault_text,
@@ -86,6 +88,7 @@ class HumanAgent:
         self._seen = 0
         self._met = False
         self._stage: Stage | None = None
+        self._aloud = Aloud()  # one for all seats of this person
 
     def stage(self) -> Stage | None:
         """The screen to run a command in: every seat spawned from now on sits at it. None where the terminal cannot show one
@@ -98,6 +101,15 @@ class HumanAgent:
 
         self._stage = Stage()
         return self._stage
+
+    def listener(self) -> Callable[[View, str], None] | None:
+        """What is given the others' words as they come, (view, piece) for (view, piece). None where no terminal shows them."""
+        file = self._file()
+        return (lambda view, piece: self._aloud.hear(view, piece, file)) if file.isatty() else None
+
+    def ended(self, episode: str) -> None:
+        """An episode is over: what is printed next begins a line."""
+        self._aloud.finish(self._file())
 
     def spawn(self, seat: str, scenario: Scenario) -> Self | ScreenSeat:
         """The same person, for one episode and seat."""
@@ -117,7 +129,9 @@ class HumanAgent:
         if not self._met:
             show_private(console, view)
             self._met = True
+        self._aloud.finish(console.file)
         self._show_news(console, view)
+        self._aloud.meet(view.episode)
         if view.phase == "completion":
             return self._completion(console, view)
         show_table(console, view)
@@ -168,6 +182,9 @@ class HumanAgent:
             _print(console, line)  # a terminal has shown it already
         return line
 
+    def _file(self) -> TextIO:
+        return sys.stdout if self._output is None else self._output
+
     def _can_edit(self) -> bool:
         """On the process's own terminal. Only in the main thread: another may be given up in the middle of a line, which
         would leave the terminal in the editor's mode."""
@@ -177,9 +194,13 @@ class HumanAgent:
     def _show_news(self, console: Console, view: View) -> None:
         if view.omitted > self._seen:
             _print(console, f"({view.omitted - self._seen} earlier messages are out of your memory.)")
-        for u in view.utterances[max(0, self._seen - view.omitted) :]:
-            if u.seat != view.seat:
-                show_utterance(console, view, u)
+        first = max(0, self._seen - view.omitted)
+        for at, u in enumerate(view.utterances[first:], view.omitted + first):
+            if u.seat == view.seat:
+                continue
+            if not self._aloud.printed(view, at, u.text):
+                show_words(console, view, u)
+            show_published(console, view, u)
         self._seen = view.omitted + len(view.utterances)
 
     def _move(self, console: Console, view: View, line: str) -> Move | None:
@@ -268,10 +289,15 @@ def _show_stakes(console: Console, view: View) -> None:
     )
 
 
-def show_utterance(console: Console, view: View, u: Utterance) -> None:
-    """What somebody else said, and the scores it published with it."""
+def show_words(console: Console, view: View, u: Utterance) -> None:
+    """What somebody else said."""
     who = view.scenario.seats[int(u.seat.removeprefix("seat_"))].name
     _print(console, f"{who}: {u.text if u.text.strip() else '(silence)'}")
+
+
+def show_published(console: Console, view: View, u: Utterance) -> None:
+    """The scores somebody published with what they said."""
+    who = view.scenario.seats[int(u.seat.removeprefix("seat_"))].name
     if u.act is None or u.act.kind != "reveal":
         return
     for r in view.revealed:

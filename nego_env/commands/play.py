@@ -114,10 +114,13 @@ class Play:
             raise SettingsError(f"--selfishness is {self.selfishness:g}, it must lie in [0, 1]")
 
     def _play(self, run: Run, episodes: int, out: Path) -> None:
+        from nego_env.commands.leftovers import nothing_empty
+        from nego_env.commands.watching import watched
         from nego_env.rollout import rollout, run_blocking
         from nego_env.store import TranscriptWriter
 
         stage = None if self.plain else _stage(run)
+        alone = episodes == 1 and not self.json
 
         async def everything(writer: TranscriptWriter) -> None:
             done = sum(p.scored for i, p in writer.done.items() if i < episodes)
@@ -134,11 +137,12 @@ class Play:
                     if stage is not None:
                         await stage.show(t)
 
-        with TranscriptWriter(out, run.id) as writer:
+        with nothing_empty(out), TranscriptWriter(out, run.id) as writer:
             for note in writer.notes:
                 print(f"nego: note: {note}", file=sys.stderr)
             _announce(run, writer, episodes)
-            (run_blocking if stage is None else stage.run)(everything(writer))
+            with watched(run, stage, alone=alone):
+                (run_blocking if stage is None else stage.run)(everything(writer))
 
     def _report(self, run: Run, out: Path, episodes: int) -> int:
         from nego_env.store import read_final
@@ -178,9 +182,9 @@ class _Stage(Protocol):
 def _stage(run: Run) -> _Stage | None:
     """The screen of the first agent that has one (`stage()`), where the terminal can show it."""
     for a in run.agents:
-        if callable(made := getattr(a.agent, "stage", None)):
-            stage: _Stage | None = made()
-            return stage
+        if callable(made := getattr(a.agent, "stage", None)) and (stage := made()) is not None:
+            found: _Stage = stage
+            return found
     return None
 
 
@@ -201,6 +205,8 @@ def _interrupted(out: Path, episodes: int) -> int:
         f"interrupted: {scored} of {episodes} episodes are scored and saved in {out}; "
         f"the same command with --out {out} goes on"
     )
+    if not out.exists():
+        told = "interrupted before anything was said: nothing is saved"
     print(f"nego: {visible(told, newlines=False)}", file=sys.stderr)
     return 130
 

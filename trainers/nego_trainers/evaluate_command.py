@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from nego_trainers.evaluate import Progress
-    from nego_trainers.pairwise import PairResult
+    from nego_trainers.pairwise import PairResult, PairwiseJudge
     from nego_trainers.results import Results
 
 
@@ -31,6 +31,7 @@ class Evaluate:
   nego evaluate --agents optimum revealer conceder boulware --cross --scenarios 20 --out runs/field
   nego evaluate --agents hf:nego-tiny hf:runs/grpo/best --temperature 1.0 0.7 0 --suite duels
   nego evaluate --agents hf:nego-tiny,temperature=0.7,top_p=0.95 conceder --json
+  nego evaluate --agents revealer boulware --scenarios 20 --pairs-judge prompted:openai:MODEL@URL
 """
 
     agents: tuple[str, ...] = ("optimum", "revealer", "conceder", "boulware", "premature")
@@ -50,7 +51,11 @@ class Evaluate:
     out: Path | None = None
     """Folder for transcripts, results.json and results.png; one that holds the same run is resumed. Default: new, under runs/."""
     pairs: bool = False
-    """Also compare completions pairwise, in both orders (structured dilemmas, by exact CA)."""
+    """Also compare completions pairwise, in both orders; by exact CA where no --pairs-judge is named."""
+    pairs_judge: str | None = None
+    """Who compares them: prompted:openai:MODEL@URL, prompted:hf:MODEL, my_file.py:MyJudge or exact. Open dilemmas need one."""
+    pairs_aspect: Literal["ca", "resolution"] = "ca"
+    """What a prompted judge compares by: Collective Agency, or how well the conflict is resolved."""
     plot: bool = False
     """Also draw results.png (needs matplotlib)."""
     judge: str | None = None
@@ -76,22 +81,26 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluates; returns 0, 1 when not one episode could be scored, or 130 when it was interrupted."""
+        from nego_env.commands.leftovers import nothing_empty_in
         from nego_trainers.plots import check_matplotlib, plot
 
         self._check()
         if self.plot:
             check_matplotlib()
+        judge = self._pairs_judge()
         out = self.out or _new_folder(self.suite)
         with redirect_stdout(sys.stderr) if self.json else nullcontext():  # agents may print: stdout is for our line
             try:
-                results = self._evaluate(out)
+                with nothing_empty_in(out):
+                    results = self._evaluate(out)
+                _save(out / "results.json", results.to_json())  # a judge that stops the run costs its part alone
+                compared = [] if judge is None else self._compare(results, judge)
             except KeyboardInterrupt:
                 sys.stderr.write(
                     f"nego: interrupted: finished episodes are in {out}; the same command with --out {out} goes on\n"
                 )
                 return 130
-            compared = self._compare(results) if self.pairs else []
-        found = results.to_json() | ({"pairs": [_pair(p) for p in compared]} if self.pairs else {})
+        found = results.to_json() | ({"pairs": [_pair(p) for p in compared]} if judge is not None else {})
         _save(out / "results.json", found)
         if self.plot:
             plot(results, out / "results.png")
@@ -150,12 +159,30 @@ class Evaluate:
                 completion=self.completion,
             )
 
-    def _compare(self, results: Results) -> list[PairResult]:
+    def _pairs_judge(self) -> PairwiseJudge | None:
+        """Who compares, if anybody is to. Raises for a name that is none, and where the exact judge cannot compare."""
+        from nego_env.errors import SettingsError
+        from nego_env.session import as_suite
+        from nego_trainers.pairwise import ExactPairwise, resolve_pairwise
+
+        if not self.pairs and self.pairs_judge is None:
+            return None
+        judge = resolve_pairwise(self.pairs_judge or "exact", aspect=self.pairs_aspect)
+        if isinstance(judge, ExactPairwise):
+            open_one = next((s.id for s in as_suite(self.suite).entries() if s.kind == "open"), None)
+            if open_one is not None:
+                raise SettingsError(
+                    f"{open_one!r} is an open dilemma, on which nothing is exact: say who compares "
+                    "(--pairs-judge prompted:openai:MODEL@URL)"
+                )
+        return judge
+
+    def _compare(self, results: Results, judge: PairwiseJudge) -> list[PairResult]:
         from nego_trainers.evaluate import transcripts
         from nego_trainers.pairwise import compare
 
         return [
-            compare(transcripts(results, a), transcripts(results, b), names=(a, b), resamples=self.resamples)
+            compare(transcripts(results, a), transcripts(results, b), judge, names=(a, b), resamples=self.resamples)
             for a, b in combinations(results.files, 2)
         ]
 
@@ -169,7 +196,10 @@ def _pair(p: PairResult) -> dict[str, Any]:
         "losses": p.losses,
         "ties": p.ties,
         "inconsistent": p.inconsistent,
+        "unjudged": p.unjudged,
+        "why_unjudged": p.why_unjudged,
         "win_rate": rate,
+        "judge": p.judge,
     }
 
 

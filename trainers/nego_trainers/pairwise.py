@@ -8,6 +8,7 @@ rate and counted. The paper leaves open what a tie is: here one in both orders i
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -15,8 +16,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from nego_env.accounting import TOLERANCE, collective_agency
-from nego_env.errors import JudgeError, SettingsError
+from nego_env.errors import JudgeError, SettingsError, unknown_name
 from nego_env.moves import agreed_deal
+from nego_env.registry import load_python
 from nego_env.rollout import run_blocking
 from nego_env.scenario import Scenario
 from nego_env.transcript import Transcript
@@ -24,6 +26,8 @@ from nego_trainers.intervals import RESAMPLES, Bootstrap, Estimate
 
 Choice = Literal["a", "b", "tie"]
 Outcome = Literal["win", "loss", "tie", "inconsistent"]
+Aspect = Literal["ca", "resolution"]
+"""What a prompted judge compares by: Collective Agency, or the quality of conflict resolution."""
 _CHOICES = ("a", "b", "tie")
 
 
@@ -59,6 +63,30 @@ def _agency(scenario: Scenario, completion: str) -> float:
     return 0.0 if deal is None else collective_agency(scenario, deal)
 
 
+def resolve_pairwise(judge: str, *, aspect: Aspect = "ca") -> PairwiseJudge:
+    """A judge of pairs by name: `exact`, `prompted:openai:MODEL@URL`, `prompted:hf:MODEL`, `my_file.py:NAME` or `module:NAME`.
+
+    Raises `NotFoundError`, `JudgeError`, and what the backend of a prompted judge raises."""
+    name, colon, argument = judge.partition(":")
+    if judge == "exact":
+        return ExactPairwise()
+    if name == "prompted":
+        from nego_agents.judging.pairwise import PromptedPairwise
+
+        if not argument:
+            raise JudgeError("a prompted judge of pairs needs a model: prompted:openai:MODEL@URL or prompted:hf:MODEL")
+        return PromptedPairwise(argument, aspect=aspect)
+    if not colon:
+        raise unknown_name("judge of pairs", judge, ("exact", "prompted:BACKEND"), hint="your own: my_file.py:MyJudge")
+    found: Any = load_python(judge, "judge of pairs", JudgeError)
+    made: Any = found() if inspect.isclass(found) else found
+    if not any(callable(getattr(made, method, None)) for method in ("compare", "acompare")):
+        raise JudgeError(f"a judge of pairs has a method compare(scenario, a, b), {type(made).__name__} has none")
+    if not isinstance(getattr(made, "name", None), str):
+        raise JudgeError(f"the judge of pairs {type(made).__name__} has no name")
+    return made  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True)
 class PairResult:
     """How two entries compare, seen from the left one."""
@@ -73,6 +101,10 @@ class PairResult:
     """Wins over wins and losses, with its interval over scenarios."""
     unjudged: int = 0
     """Pairs on which the judge gave no verdict, left out."""
+    why_unjudged: str | None = None
+    """Of the first of these."""
+    judge: str = "exact"
+    """Who compared."""
 
     @property
     def compared(self) -> int:
@@ -129,16 +161,15 @@ def compare(
 
     Unscored episodes and those without a partner are left out. The completion is the one the reward was given for: none
     after a failed negotiation, unless it was asked for all the same (`complete="always"`). A pair without a verdict is left out
-    and counted. Raises `SettingsError` where nothing pairs up, and `JudgeError` where no pair gets a verdict.
+    and counted. Raises `SettingsError` where nothing pairs up, and `RunError` or `BudgetError` as the judge does.
     """
     rights = {_key(t): t for t in right if t.scored}
     pairs = [(t, rights[_key(t)]) for t in left if t.scored and _key(t) in rights]
     if not pairs:
         raise SettingsError(f"{names[0]} and {names[1]} have no episode of the same scenario and seed in common")
-    found = run_blocking(_all_pairs(judge or ExactPairwise(), pairs))
+    chosen = judge or ExactPairwise()
+    found = run_blocking(_all_pairs(chosen, pairs))
     failed = [v for v in found if isinstance(v, JudgeError)]
-    if len(failed) == len(found):
-        raise failed[0]
     by_scenario: dict[str, list[Outcome]] = {}
     for (t, _), verdict in zip(pairs, found, strict=True):
         if not isinstance(verdict, JudgeError):
@@ -151,6 +182,8 @@ def compare(
         inconsistent=found.count("inconsistent"),
         rate=_rate(list(by_scenario.values()), resamples),
         unjudged=len(failed),
+        why_unjudged=str(failed[0]) if failed else None,
+        judge=chosen.name,
     )
 
 
@@ -159,6 +192,8 @@ def _key(t: Transcript) -> tuple[str, int, int]:
 
 
 def _rate(by_scenario: list[list[Outcome]], resamples: int) -> Estimate:
+    if not by_scenario:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
     worth = {"win": 1.0, "loss": 0.0}
     width = max(map(len, by_scenario))
     values = np.full((1, len(by_scenario), width), np.nan)

@@ -44,17 +44,29 @@ def print_tables(results: Results, console: Console) -> None:
 
 def print_pairs(pairs: Sequence[PairResult], console: Console) -> None:
     """Pairwise comparisons: consistent wins, and what was left out."""
+    from rich.text import Text
+
+    some_unjudged = any(p.unjudged for p in pairs)
     table = _table("Compared in both orders; only consistent wins count")
     table.add_column("left")
     table.add_column("right")
-    for heading in ("left wins", "right wins", "ties", "inconsistent", "left win rate"):
+    unjudged = ("unjudged",) if some_unjudged else ()
+    for heading in ("left wins", "right wins", "ties", "inconsistent", *unjudged, "left win rate"):
         table.add_column(heading, justify="right")
     for p in pairs:
-        table.add_row(
-            visible(p.left), visible(p.right), str(p.wins), str(p.losses), str(p.ties), str(p.inconsistent),
-            _percent(p.rate, console.width >= WIDE),
-        )  # fmt: skip
+        counts = (p.wins, p.losses, p.ties, p.inconsistent, *((p.unjudged,) if some_unjudged else ()))
+        rate = _percent(p.rate, console.width >= WIDE)
+        names = (Text(visible(name, newlines=False)) for name in (p.left, p.right))
+        table.add_row(*names, *map(str, counts), rate)
     console.print(table)
+    lines = [f"compared by {judge}" for judge in dict.fromkeys(p.judge for p in pairs)]
+    lines += [
+        f"{p.left} and {p.right}: {p.unjudged} without a verdict; the first: {p.why_unjudged}"
+        for p in pairs
+        if p.unjudged
+    ]
+    for line in lines:
+        console.print(visible(line, newlines=False), markup=False, highlight=False, soft_wrap=True)
 
 
 def _order(results: Results) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from nego_agents.chat.options import Options
@@ -42,7 +43,8 @@ class PromptedAgent:
     ) -> None:
         """`completion_sampling`: for the final answer, as `sampling` by default. `guidance`, `repairs`: see `Options`; `system`:
         words added to the system message, with {name}, {persona} and {task} filled in. `spec`: the name in transcripts.
-        `watch(view, piece)`: given the words as they come, for a person at the screen.
+        `watch(view, piece)`: given the words as they come, for a person at the screen; an empty piece begins an utterance, and
+        where there were pieces, anew (`nego_env.speaking`).
 
         Raises `NotFoundError` for an unknown style."""
         if style not in STYLES:
@@ -98,6 +100,7 @@ class Player:
         agent = self._agent
         turn = self._chat.observe(view)
         messages = prompted(turn, view, guidance=agent.guidance and agent.style == "full", system=agent.system)
+        self._show(view, "")
         try:
             answers = [await self._ask(view, messages)]
         except BackendError as e:
@@ -108,16 +111,23 @@ class Player:
             if (request := repair(said, view)) is None:
                 break
             messages = (*messages, Message("assistant", said), Message("user", request))
+            self._show(view, "")
             try:
                 answers.append(await self._ask(view, messages))
             except BackendError:  # what it said is still something
+                self._show(view, "")
+                self._show(view, said)
                 break
         self._chat.said(answers[-1].text)
         return Reply(answers[-1].text, finish_reason=answers[-1].finish, usage=_sum(answers))
 
+    def _show(self, view: View, piece: str) -> None:
+        if self._agent.watch is not None:
+            self._agent.watch(view, piece)
+
     async def _ask(self, view: View, messages: Sequence[Message]) -> Answer:
-        agent, watch = self._agent, self._agent.watch
-        pieces: Callable[[str], None] | None = None if watch is None else lambda piece: watch(view, piece)
+        agent = self._agent
+        pieces = None if agent.watch is None else partial(self._show, view)
         session = f"{view.episode}/{view.seat}"
         return await agent.backend.complete(messages, agent.sampling_of(view), session=session, watch=pieces)
 

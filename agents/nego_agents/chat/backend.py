@@ -5,6 +5,7 @@
 2. From then on a failed call is made again, after a pause, as often as `retries` says; then it costs its episode. When
    `GIVE_UP` calls in a row have failed for good, the run stops.
 3. Answers at temperature 0 may be kept on disk (`Cache`).
+4. Words are streamed to whoever watches them (`listening`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from nego_agents.chat.cache import Cache, usual_folder
 from nego_agents.chat.dialect import dialect
 from nego_agents.chat.faults import Empty, Fault
+from nego_agents.chat.listening import Habit, Listener
 from nego_agents.chat.options import Options
 from nego_agents.chat.patience import LONGEST, Patience
 from nego_agents.chat.server import Server
@@ -81,6 +83,7 @@ class ChatBackend:
                 f"a budget in money needs the price of {self.model!r}: name a table of prices in NEGO_PRICES"
             )
         self._cache = Cache(cache if isinstance(cache, Path) else usual_folder()) if cache else None
+        self._habit = Habit(unmarked=False if self._dialect.marks_thinking else None)
         self._proved = False
         self._failed = 0
         self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, _Gate] = WeakKeyDictionary()
@@ -94,13 +97,17 @@ class ChatBackend:
         watch: Watch | None = None,
     ) -> Answer:
         """The answer to a chat. Servers find what they know of it by its words: `session` is not sent."""
-        stream = self.options.stream or watch is not None
+        stream = watch is not None if self.options.stream is None else self.options.stream
+        listener = None if watch is None else Listener(watch)
         data = msgspec.json.encode(self._dialect.body(self.model, messages, sampling, stream=stream))
         if self._cache is None or sampling.temperature != 0:
-            return await self._admitted(data, watch)
-        answer = await self._cache.answer(self.server.base, data, lambda: self._admitted(data, watch))
+            answer = await self._admitted(data, listener)
+        else:
+            answer = await self._cache.answer(self.server.base, data, lambda: self._admitted(data, listener))
         if answer.cached:
             self.spent.cached += 1
+        if listener is not None:
+            listener.so_far(answer.text)  # all of it, where a server does not stream
         return answer
 
     async def aclose(self) -> None:
@@ -110,30 +117,30 @@ class ChatBackend:
     def __repr__(self) -> str:
         return f"ChatBackend({self.name!r})"
 
-    async def _admitted(self, data: bytes, watch: Watch | None) -> Answer:
+    async def _admitted(self, data: bytes, listener: Listener | None) -> Answer:
         if self._proved:
-            return await self._patient(data, watch)
+            return await self._patient(data, listener)
         gate = self._gates.setdefault(asyncio.get_running_loop(), _Gate())
         async with gate.lock:
             if gate.error is not None:
                 raise RunError(gate.error)
             if not gate.answered:
                 try:
-                    answer = await self._patient(data, watch)
+                    answer = await self._patient(data, listener)
                 except BackendError as e:
                     gate.error = f"{e} (nothing was answered yet, so the run stops)"
                     raise RunError(gate.error) from None
                 gate.answered = True
                 return answer
-        return await self._patient(data, watch)
+        return await self._patient(data, listener)
 
-    async def _patient(self, data: bytes, watch: Watch | None) -> Answer:
+    async def _patient(self, data: bytes, listener: Listener | None) -> Answer:
         """The answer, of as many calls as it takes. Raises `BackendError` when patience ends."""
         tries = 0
         while True:
             tries += 1
             try:
-                answer = await self._call(data, watch)
+                answer = await self._call(data, listener)
                 break
             except Empty as fault:
                 if tries > self.options.retries:
@@ -162,17 +169,12 @@ class ChatBackend:
             raise RunError(f"{GIVE_UP} calls in a row failed, so the run stops; the last: {told}")
         raise BackendError(told)
 
-    async def _call(self, data: bytes, watch: Watch | None) -> Answer:
+    async def _call(self, data: bytes, listener: Listener | None) -> Answer:
         """One call."""
         wire = await self._wire.wire()
         async with wire.slots(self.server.host, self.options.concurrency):
             self._budget.admit()
             self.spent.calls += 1
-            feed = self._reply.Stream(self.server, self.model, watch)
+            feed = self._reply.Stream(self.server, self.model, listener, self._habit)
             raw = await self._line.post(wire.session, data, feed)
-        if feed.begun:
-            return feed.answer()
-        answer = self._reply.read(raw, self.server, self.model)
-        if watch is not None:
-            watch(answer.text)  # a server that does not stream
-        return answer
+        return feed.answer() if feed.begun else self._reply.read(raw, self.server, self.model)

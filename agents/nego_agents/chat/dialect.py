@@ -24,6 +24,8 @@ class Dialect:
     """`effort`: reasoning_effort, off as "none". `template`: chat_template_kwargs. `openrouter`: its own object."""
     asks_usage: bool = True
     """Counts tokens of a streamed answer where it is asked to."""
+    marks_thinking: bool = False
+    """Never sends thinking as if it were the answer."""
 
     def body(self, model: str, messages: Sequence[Message], sampling: Sampling, *, stream: bool) -> dict[str, Any]:
         """The request, in a fixed order of fields."""
@@ -63,8 +65,8 @@ class Dialect:
 DIALECTS = {
     d.name: d
     for d in (
-        Dialect("openai", limit="max_completion_tokens", thinking="effort"),
-        Dialect("openrouter", thinking="openrouter"),
+        Dialect("openai", limit="max_completion_tokens", thinking="effort", marks_thinking=True),
+        Dialect("openrouter", thinking="openrouter", marks_thinking=True),
         Dialect("ollama", thinking="effort"),
         Dialect("vllm"),
         Dialect("sglang"),

@@ -41,8 +41,8 @@ class Options:
     """A text file whose words are added to the system message; {name}, {persona} and {task} are filled in."""
     repairs: int = 1
     """How often a message with a malformed tag is asked for again before it is sent."""
-    stream: bool = False
-    """Have the words sent as they come: idle time-outs then bind each piece."""
+    stream: bool | None = None
+    """Have the words sent as they come, which also has idle time-outs bind each piece; by default where a person watches."""
     timeout: float = 600.0
     """Seconds one call may take."""
     idle_timeout: float = 300.0
@@ -111,7 +111,7 @@ def _place(place: str) -> tuple[str, str]:
 
 
 def _value(name: str, option: str, kind: str, value: str) -> object:
-    if kind == "bool":
+    if kind.startswith("bool"):
         if value.lower() not in (*_TRUE, *_FALSE):
             raise AgentError(f"{name}: {option} is {value!r}, expected yes or no")
         return value.lower() in _TRUE

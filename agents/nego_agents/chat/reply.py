@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from nego_agents.chat.faults import Empty, Fault, refused
+from nego_agents.chat.listening import Habit, Listener, shown
 from nego_agents.chat.patience import retry_after
 from nego_agents.chat.server import Server
 from nego_agents.chat.wire import Raw
@@ -18,7 +19,6 @@ from nego_env.backend import Answer
 T = TypeVar("T")
 _THINKING = re.compile(r"\s*<think(?:ing)?>(.*?)</think(?:ing)?>\s*", re.DOTALL)
 _OPEN = re.compile(r"\s*<think(?:ing)?>")
-_CLOSE = re.compile(r"</think(?:ing)?>\s*")
 
 
 class _Part(msgspec.Struct):
@@ -72,11 +72,14 @@ def read(raw: Raw, server: Server, model: str) -> Answer:
 class Stream:
     """Server-sent events of one answer."""
 
-    def __init__(self, server: Server, model: str, watch: Callable[[str], None] | None) -> None:
-        self._server, self._model, self._watch = server, model, watch
+    def __init__(
+        self, server: Server, model: str, listener: Listener | None = None, habit: Habit | None = None
+    ) -> None:
+        """`habit`: what is known of the model's thinking, which decides what the listener is told when."""
+        self._server, self._model, self._listener = server, model, listener
+        self._habit = habit or Habit()
         self._rest = b""
         self._pieces: list[str] = []
-        self._shown = 0
         self._finish: str | None = None
         self._usage: Any = None
         self._thought = self._over = self._begun = False
@@ -112,25 +115,15 @@ class Stream:
                 self._show()
 
     def _show(self) -> None:
-        """What is new and no thinking, to whoever watches."""
-        if self._watch is None:
-            return
-        text = self._server.secrets.conceal("".join(self._pieces))
-        opening = _OPEN.match(text)
-        if opening is not None:
-            over = _CLOSE.search(text)
-            text = text[over.end() :] if over else ""
-        elif "<think".startswith(text.lstrip()[:6]):
-            text = ""  # it may yet turn out to be thinking
-        if len(text) > self._shown:
-            self._watch(text[self._shown :])
-            self._shown = len(text)
+        if self._listener is not None:
+            self._listener.so_far(shown("".join(self._pieces), self._habit, self._server.secrets))
 
     def answer(self) -> Answer:
         """The whole. Raises `Fault` for one that was cut off or is empty."""
         if not self._over and self._finish is None:
             raise Fault(f"{self._server.host} broke off in the middle of its answer")
         words = "".join(self._pieces)
+        self._habit.learn(words)
         return _answer(words, self._thought, self._finish, _usage(self._usage), self._server, self._model)
 
 

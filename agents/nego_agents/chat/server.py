@@ -38,6 +38,13 @@ class Secrets:
                 text = text.replace(word, "[key]")
         return text
 
+    def begun(self, text: str) -> int:
+        """How many characters at its end may be the beginning of one of them, for text that is still coming."""
+        return max(
+            (n for word in self._words for n in range(1, min(len(word), len(text) + 1)) if text.endswith(word[:n])),
+            default=0,
+        )
+
     def __repr__(self) -> str:
         return "Secrets()"
 

@@ -39,6 +39,7 @@ from nego_env.replay.frames import episode
 from nego_env.replay.player import THEMES, Pane
 from nego_env.replay.render import Fitted, safe, standing
 from nego_env.replay.style import Palette, Theme, palette, terminal_theme
+from nego_env.speaking import Speaking, heard
 from nego_env.transcript import Transcript
 from nego_env.view import View
 
@@ -87,6 +88,17 @@ class TableScreen(App[None]):
             super().__init__()
             self.what = what
 
+    class Spoken(Message):
+        """Somebody is speaking."""
+
+        def __init__(self, speaking: Speaking) -> None:
+            super().__init__()
+            self.speaking = speaking
+
+        def can_replace(self, message: Message) -> bool:
+            """The newest of one utterance says it all."""
+            return isinstance(message, type(self)) and message.speaking.at == self.speaking.at
+
     def __init__(self, *, theme: Theme | None = None) -> None:
         """`theme`: the terminal's when None."""
         super().__init__()
@@ -106,6 +118,7 @@ class TableScreen(App[None]):
         self._since = time.monotonic()
         self._printed: list[tuple[str, bool]] = []
         self._kept: tuple[int | None, ...] = ()
+        self._speaking: Speaking | None = None
 
     # ------------------------------------------------------------ the engine's side, from any thread
     def ask(self, view: View, answer: Future[Any]) -> None:
@@ -115,6 +128,11 @@ class TableScreen(App[None]):
     def show_end(self, t: Transcript, seen: Future[Any]) -> None:
         """Show how an episode ended; the answer comes when the person has seen it."""
         self.post_message(self.Handed(_End(t, seen)))
+
+    def hear(self, view: View, piece: str) -> None:
+        """Show another seat's words as they come; `view` is that seat's, and of it only what everybody knows is shown."""
+        self._speaking = heard(self._speaking, view, piece)
+        self.post_message(self.Spoken(self._speaking))
 
     def close_soon(self) -> None:
         """The run is over."""
@@ -201,6 +219,12 @@ class TableScreen(App[None]):
         """Shown at once, or after what is on screen."""
         self._coming.append(event.what)
         await self._next()
+
+    async def on_table_screen_spoken(self, event: Spoken) -> None:
+        """Into the dialogue, while it is nobody's turn at this screen and no ending is being read."""
+        here = self.turn is None and self.end is None and not self._hidden
+        if here and self.screen_stack[0].query("#note"):  # else the screen is being taken down
+            await self.dialogue.show_coming(event.speaking, self.colours)
 
     async def _next(self) -> None:
         if self.turn is not None or self.end is not None or self._hidden or not self._coming:

@@ -22,6 +22,7 @@ from nego_env.replay.render import Barred, Fitted, bar, grid, joined, safe
 from nego_env.replay.style import Palette
 from nego_env.rules import Utterance
 from nego_env.scenario import Option, Scenario
+from nego_env.speaking import Speaking
 from nego_env.view import View
 from nego_env.wording import number
 
@@ -129,18 +130,19 @@ def score_list(view: View, palette: Palette, width: int, *, in_full: bool = Fals
         about = f" ({issue.text})" if in_full and issue.text else ""
         table.add_row(Text.assemble((issue.id, palette.quiet), " ", safe(issue.name + about, palette.quiet)))
         for option, x in zip(issue.options, row, strict=True):
-            label = _marked(view, option, palette)
+            label = _marked(view, option, palette, among=" ")
             if in_full and option.text:
                 label.append_text(safe(f" ({option.text})", palette.quiet))
             drawn = bar(x / most if most > 0 else 0, room, style, palette.rail)
             figure = Text(number(x), f"bold {style}" if x == max(row) else style)
-            table.add_row(Padding(label, (0, 0, 0, 2)), figure, drawn)
+            table.add_row(Padding(label, (0, 0, 0, 1)), figure, drawn)
     return table
 
 
-def _marked(view: View, option: Option, palette: Palette) -> Text:
+def _marked(view: View, option: Option, palette: Palette, *, among: str = "") -> Text:
+    """An option, with a mark where it is on the table, and else with `among` in the mark's place."""
     on_table = view.table is not None and option.id in view.table.deal
-    mark = Text.assemble(("▸" if on_table else "", palette.seat(view.index)))
+    mark = Text.assemble(("▸" if on_table else among, palette.seat(view.index)))
     return mark.append(option.id, palette.quiet).append(" ").append_text(safe(option.label))
 
 
@@ -178,9 +180,9 @@ def _published(view: View, issue: str, row: Sequence[float]) -> str:
 
 
 # ---------------------------------------------------------------- the dialogue
-def round_rule(view: View, u: Utterance, palette: Palette) -> Rule:
+def round_rule(u: Utterance | Speaking, max_rounds: int, palette: Palette) -> Rule:
     """The line above a round, or above the final plan."""
-    title = "final plan" if u.phase == "completion" else f"round {u.round} of {view.max_rounds}"
+    title = "final plan" if u.phase == "completion" else f"round {u.round} of {max_rounds}"
     return Rule(Text(title, palette.quiet), style=palette.rail, align="left")
 
 
@@ -204,6 +206,13 @@ def said(view: View, u: Utterance, palette: Palette) -> Barred:
     if "cut" in u.marks:
         parts.append(Text("! the message was too long and was cut", palette.warn))
     return Barred(Group(*parts), palette.seat(who))
+
+
+def speaking(s: Speaking, palette: Palette) -> Barred:
+    """Who is speaking, and the words so far."""
+    style = palette.seat(seat_number(s.seat))
+    title = safe(s.name, f"bold {style}").append("  …", palette.quiet)
+    return Barred(Group(title, safe(s.text[:LIMIT], newlines=True)) if s.text else title, style)
 
 
 def _words(u: Utterance, palette: Palette) -> Text:

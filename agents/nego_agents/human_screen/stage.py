@@ -104,6 +104,10 @@ class Stage:
         assert isinstance(move, Move)  # what the screen answers a view with
         return move
 
+    def hear(self, view: View, piece: str) -> None:
+        """Another seat's words as they come (`nego_env.speaking`)."""
+        self.app.hear(view, piece)
+
     async def show(self, t: Transcript) -> None:
         """How an episode ended; returns when the person has seen it, or has left."""
         with suppress(Leave):

@@ -8,6 +8,7 @@ from nego_agents.human_screen import render
 from nego_env.moves import Move, spoken
 from nego_env.replay.style import Palette
 from nego_env.rules import Utterance
+from nego_env.speaking import Speaking
 from nego_env.view import View
 
 
@@ -47,5 +48,13 @@ class Talk:
             return render.forgotten(palette)
         words = render.said(view, u, palette)
         if before is None or (before.round, before.phase) != (u.round, u.phase):
-            return Group(render.round_rule(view, u, palette), words)
+            return Group(render.round_rule(u, view.max_rounds, palette), words)
+        return words
+
+    def under_way(self, s: Speaking, before: Speaking | None, palette: Palette) -> RenderableType:
+        """An utterance that is still coming, under the line of its round where it is the first."""
+        last: Utterance | Speaking | None = before or (self.said[-1] if self.said else None)
+        words = render.speaking(s, palette)
+        if last is None or (last.round, last.phase) != (s.round, s.phase):
+            return Group(render.round_rule(s, s.max_rounds, palette), words)
         return words

@@ -191,11 +191,7 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __init_su
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Write (rows, heads, T, dim) at the desk's column; all columns up to there."""
-        desk, at = self._desk, 2 * self._index
-        begin, end = desk.column, desk.column + key_states.shape[2]
-        keys, values = desk.view[at], desk.view[at + 1]
-        keys[:, :, begin:end], values[:, :, begin:end] = key_states, value_states
-        return keys[:, :, desk.first : end], values[:, :, desk.first : end]
+        return self._desk.write(self._index, torch.stack((key_states, value_states)))
 
     def lazy_initialization(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: the desk has its buffer."""
@@ -217,23 +213,31 @@ class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __init_su
 
 
 class Desk(Cache):
-    """Keys and values of the conversations being worked on: `view` is (2 layers, rows, heads, columns, dim)."""
+    """Keys and values of the conversations being worked on: `whole` is (2 layers, rows, heads, columns, dim)."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layers=[_Layer(self, i) for i in range(layout.layers)])
         self.layout = layout
         self._flat = self._zeros(0)
-        self.whole = self.view = self._shaped(0, 0)
-        self.first = self.column = 0
+        self.lay(0, 0)
 
     def lay(self, rows: int, columns: int) -> None:
         """A desk of that size. What is on it is undefined, but finite."""
-        self.whole = self.view = self._shaped(rows, columns)
-        self.first = self.column = 0
+        self.whole = self._shaped(rows, columns)
+        self.focus(slice(0, rows), 0, 0)
 
     def focus(self, rows: slice, first: int, column: int) -> None:
         """The next forward is of these rows, sees the columns from `first` on, and writes at `column`."""
-        self.view, self.first, self.column = self.whole[:, rows], first, column
+        self.first, self.column = first, column
+        shown = self.whole[:, rows]
+        self._layers = shown.view(self.layout.layers, 2, *shown.shape[1:]).unbind(0)
+
+    def write(self, layer: int, kv: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put a layer's (2, rows, heads, T, dim) keys and values at the column; its keys and values up to there."""
+        at, new = self._layers[layer], kv.shape[3]
+        at.narrow(3, self.column, new).copy_(kv)
+        keys, values = at.narrow(3, self.first, self.column + new - self.first).unbind(0)
+        return keys, values
 
     def keep(self, stay: list[int]) -> list[int]:
         """Only these rows stay, and move together; which row lies where after that."""
@@ -245,7 +249,8 @@ class Desk(Cache):
             if order[place] < 0:
                 order[place] = late.pop()
                 self.whole[:, place, :, : self.column] = self.whole[:, order[place], :, : self.column]
-        self.whole = self.view = self.whole[:, :count]
+        self.whole = self.whole[:, :count]
+        self.focus(slice(0, count), self.first, self.column)
         return order
 
     def _shaped(self, rows: int, columns: int) -> torch.Tensor:

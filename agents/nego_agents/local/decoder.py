@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from transformers.cache_utils import Cache
 
 from nego_agents.local.cache import Desk, Layout, Slot, Store, beginning, common
-from nego_agents.local.lean import lean_forward
+from nego_agents.local.lean import Lean
 from nego_agents.local.memory import free_bytes
 from nego_agents.local.plain import sample_plain
 from nego_agents.local.probe import examine
@@ -45,7 +45,8 @@ class Decoder:
         """`end`: ids that end a reply."""
         self.model, self._end = model, end
         self._layout: Layout | None = None
-        self._tried = self._lean = False
+        self._lean: Lean | None = None
+        self._tried = False
         self.reset()
 
     def reset(self) -> None:
@@ -53,6 +54,8 @@ class Decoder:
         self._store: Store | None = None
         self._desk: Desk | None = None
         self._room = 0
+        if self._lean is not None:
+            self._lean = Lean(self.model)
 
     def drop(self, key: Hashable) -> None:
         """A conversation is over."""
@@ -72,6 +75,8 @@ class Decoder:
             if self._store is None or self._desk is None:
                 free = free_bytes(layout.device) or _UNKNOWN
                 self._store, self._desk, self._room = Store(layout, free * 2 // 5), Desk(layout), free // 5
+            if self._lean is not None:
+                self._lean.prepare(longest)
             at_once = max(1, self._room // (layout.bytes * 2 * longest))  # chunks of padding may double the columns
             return [
                 reply
@@ -82,13 +87,15 @@ class Decoder:
     def _seat(self, requests: Sequence[Request], store: Store, desk: Desk) -> list[Sampled]:
         rows, chunks = plan(store, requests)
         store.work_on([*(r.slot for r in rows), *(r.source for r in rows)])
-        return Sitting(rows, chunks, store=store, desk=desk, forward=self._forward).run(self._end)
+        # A model's own forward may keep what it makes, and training could not use inference tensors.
+        with torch.inference_mode() if self._lean is not None else nullcontext():
+            return Sitting(rows, chunks, store=store, desk=desk, forward=self._forward).run(self._end)
 
     def _forward(
         self, cache: Cache, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
-        if self._lean and isinstance(cache, Desk):
-            return lean_forward(self.model, cache, ids, positions, mask)
+        if self._lean is not None and isinstance(cache, Desk):
+            return self._lean(cache, ids, positions, mask)
         out = self.model(
             input_ids=ids,
             attention_mask=mask,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from nego_agents.local import lean
 from nego_agents.local.cache import Desk, Layout
+from nego_agents.local.lean import Lean, suits
 
 log = logging.getLogger("nego_agents")
 
@@ -27,8 +26,8 @@ class Found(NamedTuple):
     layout: Layout | None
     """The layout of its keys and values; None for a model that cannot be worked on a desk: one with another kind of cache or
     attention, or whose logits there are not those of its plain forward."""
-    lean: bool
-    """`lean_forward` gives the same logits."""
+    lean: Lean | None
+    """A quicker forward that gives the same logits, if there is one."""
 
 
 def examine(model: Any, forward: Forward) -> Found:
@@ -40,20 +39,19 @@ def examine(model: Any, forward: Forward) -> Found:
 def _examine(model: Any, forward: Forward) -> Found:
     try:
         layout = _layout(model, forward)
-        if (
-            layout is not None
-            and lean.suits(model)
-            and _agrees(layout, model, forward, partial(lean.lean_forward, model))
-        ):
-            return Found(layout, True)
+        if layout is not None and suits(model):
+            lean = Lean(model)
+            lean.prepare(len(_IDS))
+            if _agrees(layout, model, forward, lean):
+                return Found(layout, lean)
         if layout is not None and _agrees(layout, model, forward, forward):
-            return Found(layout, False)
+            return Found(layout, None)
     except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError, NotImplementedError) as e:
         log.debug("trying %s on a desk failed: %s", type(model).__name__, e)
     log.warning(
         "%s: its cache is not kept between turns; whole contexts are fed, which is slower", type(model).__name__
     )
-    return Found(None, False)
+    return Found(None, None)
 
 
 def additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -69,16 +69,15 @@ class Drawer:
         logits = logits.float()
         if self._scale is not None:
             logits = logits / self._scale
-        logprobs = torch.log_softmax(logits, -1)
-        tokens = self._sample(logprobs, uniforms)
+        probs = torch.softmax(logits, -1)  # the logarithm is taken of the drawn ones only: it costs as much as the rest
+        tokens = self._sample(probs, uniforms)
         if self._greedy is not None:
             tokens = torch.where(self._greedy, logits.argmax(-1), tokens)
-        return tokens, logprobs.gather(1, tokens[:, None])[:, 0]
+        return tokens, probs.gather(1, tokens[:, None])[:, 0].log_()
 
-    def _sample(self, logprobs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
+    def _sample(self, probs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
         import torch
 
-        probs = logprobs.exp()
         if self._top_p is None:
             cdf = probs.cumsum(-1, dtype=torch.float64)
             return _invert(cdf, uniforms[:, None] * cdf[:, -1:])

@@ -8,6 +8,7 @@ Columns of the desk, for a row with p past tokens and n new ones in a chunk of w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,45 +95,51 @@ class Sitting:
     # ------------------------------------------------------------ sampled tokens
     def _steps(self, logits: torch.Tensor, end: frozenset[int]) -> list[Sampled]:
         rows, device = self.rows, self.device
-        ends = torch.zeros(logits.shape[1], dtype=torch.bool, device=device)
-        ends[[i for i in end if i < len(ends)]] = True
-        uniforms = np.zeros((len(rows), self.limit))
+        uniforms = np.zeros((self.limit, len(rows)))
         for r, row in enumerate(rows):
-            uniforms[r, : row.request.limit] = row.request.uniforms[: row.request.limit]
+            uniforms[: row.request.limit, r] = row.request.uniforms[: row.request.limit]
         drawn = self._tensor(uniforms)
-        limits = self._tensor(np.array([r.request.limit for r in rows]))
-        position = self._tensor(np.array([len(r.request.context) for r in rows]))
+        position = self._tensor(np.array([[len(r.request.context)] for r in rows]))
         drawer = Drawer([r.request.sampling for r in rows], device)
         mask = self._later_mask()
-        tokens_BT = torch.zeros((len(rows), self.limit), dtype=torch.long, device=device)
-        logps_BT = torch.zeros((len(rows), self.limit), dtype=torch.float32, device=device)
-        length = torch.zeros(len(rows), dtype=torch.long, device=device)
-        here = torch.arange(len(rows), device=device)  # which row lies where
-        over = torch.zeros(len(rows), dtype=torch.bool, device=device)
-        left = len(rows)
-        self.desk.focus(slice(0, left), 0, self.meet)
+        said: list[list[int]] = [[] for _ in rows]
+        logps: list[torch.Tensor] = []  # of every step, of the rows that were on the desk
+        places: list[list[int]] = []  # and which row lay where
+        here = list(range(len(rows)))
+        over: set[int] = set()
+        self.desk.focus(slice(0, len(rows)), 0, self.meet)
         for t in range(self.limit):
-            tokens, logps = drawer.draw(logits, drawn[:, t])
-            tokens_BT[here, t], logps_BT[here, t] = tokens, logps
-            length[here] += ~over
-            over = over | ends[tokens] | (limits <= t + 1)
-            alive = len(over) - int(over.sum())
-            if alive == 0:
+            tokens, logp = drawer.draw(logits, drawn[t])
+            logps.append(logp)
+            places.append(here)
+            left = []
+            for place, (r, token) in enumerate(zip(here, tokens.tolist(), strict=True)):
+                if r in over:
+                    continue
+                said[r].append(token)
+                if token in end or t + 1 == rows[r].request.limit:
+                    over.add(r)
+                else:
+                    left.append(place)
+            if not left:
                 break
             self.desk.column = self.meet + t  # all columns before it are filled, the last step's among them
-            if alive <= _ALIVE * len(over):
-                self._save_all(over.nonzero()[:, 0], here, tokens_BT, length)
-                stay = torch.tensor(self.desk.keep((~over).nonzero()[:, 0].tolist()), device=device)
-                drawer.keep(stay)
-                here, over, tokens, drawn, limits, position, mask = (
-                    x[stay] for x in (here, over, tokens, drawn, limits, position, mask)
-                )
-            seen = mask[..., : self.meet + t + 1]
-            logits = self.forward(self.desk, tokens[:, None], (position + t)[:, None], seen)
-        self._save_all(torch.arange(len(here)), here, tokens_BT, length)
-        logprobs = logps_BT.double().round(decimals=7).tolist()  # seven digits are all a float32 has
-        said = zip(tokens_BT.tolist(), logprobs, length.tolist(), strict=True)
-        replies = {row.index: Sampled(ids[:n], lps[:n]) for row, (ids, lps, n) in zip(rows, said, strict=True)}
+            if len(left) <= _ALIVE * len(here):
+                self._save_all([place for place, r in enumerate(here) if r in over], here, said)
+                stay = self.desk.keep(left)
+                here = [here[place] for place in stay]
+                kept = torch.tensor(stay, device=device)
+                drawer.keep(kept)
+                tokens, drawn, position, mask = tokens[kept], drawn[:, kept], position[kept], mask[kept]
+            seen = mask.narrow(3, 0, self.meet + t + 1)
+            logits = self.forward(self.desk, tokens[:, None], position + t, seen)
+        self._save_all(range(len(here)), here, said)
+        # Seven digits are all a float32 has.
+        flat = iter(torch.cat(logps).double().round(decimals=7).tolist())
+        logprobs: list[list[float]] = [[] for _ in rows]
+        for r in (r for step in places for r in step):
+            logprobs[r].append(next(flat))
+        replies = {row.index: Sampled(ids, lps[: len(ids)]) for row, ids, lps in zip(rows, said, logprobs, strict=True)}
         return [replies[i] for i in range(len(rows))]
 
     def _later_mask(self) -> torch.Tensor:
@@ -145,15 +152,10 @@ class Sitting:
         return additive(seen[:, None, None, :], self.dtype)
 
     # ------------------------------------------------------------ back to the slots
-    def _save_all(
-        self, places: torch.Tensor, here: torch.Tensor, tokens_BT: torch.Tensor, length: torch.Tensor
-    ) -> None:
+    def _save_all(self, places: Iterable[int], here: list[int], said: list[list[int]]) -> None:
         """Keep what the rows at these places of the desk computed; `here` says which row lies where."""
-        which, said = here.tolist(), tokens_BT.tolist()
-        counts = length.tolist()
-        for at in places.tolist():
-            r = which[at]
-            self._save(at, self.rows[r], said[r][: counts[r] - 1])  # the last one was not fed
+        for at in places:
+            self._save(at, self.rows[here[at]], said[here[at]][:-1])  # the last one was not fed
 
     def _save(self, at: int, row: Row, said: list[int]) -> None:
         slot, past, end = row.slot, row.past, self.meet + len(said)

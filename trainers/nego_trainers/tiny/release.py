@@ -40,9 +40,11 @@ def save(
         "probes": None if probes is None else {k: round(v, 3) for k, v in asdict(probes).items()},
         "seconds": None if seconds is None else round(seconds),
     }
-    (folder / "nego.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(facts, indent=1)
+    (folder / "nego.json").write_text(text + "\n", encoding="utf-8")
     (folder / "README.md").write_text(card(facts), encoding="utf-8")
-    return facts
+    told: dict[str, Any] = json.loads(text)
+    return told
 
 
 def weights_hash(folder: Path) -> str:
