@@ -115,7 +115,8 @@ def test_the_brief_style_gives_shares_once_a_seat_has_published_everything() -> 
             talk.said(text)
         state = utter(state, text)
     mine, theirs = (bargain().seats[i].stakes for i in (0, 1))
-    assert mine is not None and theirs is not None
+    assert mine is not None
+    assert theirs is not None
     ids = [[o.id for o in issue.options] for issue in bargain().issues]
     best, other = (sum(max(row) for row in stakes.scores) for stakes in (mine, theirs))
     cells = [
