@@ -33,8 +33,9 @@ from nego_env.wording import (
     personas_text,
     revealed_text,
     said_text,
-    shares_text,
+    share,
     stakes_text,
+    together_text,
 )
 
 Style = Literal["full", "brief"]
@@ -216,26 +217,38 @@ class _Brief:
         return "\n".join(line for line in lines if line)
 
     def _published(self, view: View, fresh: Sequence[Revealed]) -> str:
-        """What others published; and once a seat has published everything, a line with every option's share of the reader's own
-        best deal and of that seat's, in whole per cent: `shares seat_1 A1 30 12 A2 5 40`. Totals differ between seats, and a
-        model of a few million parameters does not divide."""
+        """What others published; and whenever a seat has published everything, a line with every option's worth to the reader
+        and to all who have, as shares of each one's best deal in whole per cent, added up: `together A1 42 A2 45`. Totals
+        differ between seats, and a model of a few million parameters does not divide."""
         lines = [revealed_text(view.scenario, fresh)]
-        for seat in dict.fromkeys(r.seat for r in fresh):
-            rows = {r.issue.upper(): r.scores for r in view.revealed if r.seat == seat}
-            if view.stakes is not None and len(rows) == len(view.scenario.issues):
-                theirs = [rows[issue.id.upper()] for issue in view.scenario.issues]
-                lines.append(f"shares {seat} {shares_text(view.scenario, view.stakes.scores, theirs)}")
+        open_seats = {seat: rows for seat in view.scenario.seat_ids if (rows := _table_of(view, seat))}
+        if view.stakes is not None and any(r.seat in open_seats for r in fresh):
+            others = [rows for seat, rows in open_seats.items() if seat != view.seat]
+            lines.append(f"together {together_text(view.scenario, [view.stakes.scores, *others])}")
         return "\n".join(lines)
 
     def _table(self, view: View) -> str:
-        """The deal on the table and its worth; the gain as a whole per cent, which is one token to a small model."""
+        """The deal on the table and its worth; the gain as a whole per cent, which is one token to a small model; and its
+        share of the best deal of every seat that published everything."""
         if view.table is None:
             return ""
         worth = f"gain {round(100 * view.table.gain)}" if view.table.gain >= 0 else "loss"
-        return f"table {' '.join(view.table.deal)} by {view.table.by} worth {number(view.table.worth)} {worth}"
+        parts = [f"table {' '.join(view.table.deal)} by {view.table.by} worth {number(view.table.worth)} {worth}"]
+        deal = view.scenario.deal(view.table.deal)
+        for seat in view.scenario.seat_ids:
+            if seat != view.seat and (theirs := _table_of(view, seat)):
+                worth_to_them = sum(row[j] for row, j in zip(theirs, deal, strict=True))
+                parts.append(f"{seat} {share(worth_to_them, sum(max(row) for row in theirs))}")
+        return " ".join(parts)
 
 
 _RENDERERS: dict[str, _Renderer] = {"full": _Full(), "brief": _Brief()}
+
+
+def _table_of(view: View, seat: str) -> list[tuple[float, ...]]:
+    """All scores of a seat that has published every issue, by issue; empty where some are still its own."""
+    rows = {r.issue.upper(): r.scores for r in view.revealed if r.seat == seat}
+    return [rows[i.id.upper()] for i in view.scenario.issues] if len(rows) == len(view.scenario.issues) else []
 
 
 def system_message(view: View) -> str:

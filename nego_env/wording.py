@@ -93,14 +93,14 @@ def revealed_text(scenario: Scenario, revealed: Iterable[Revealed]) -> str:
     return "\n".join(lines)
 
 
-def shares_text(scenario: Scenario, own: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> str:
-    """`A1 30 12 A2 5 40`: every option's share of one's own best deal, then of somebody else's, in whole per cent. Scores are
-    by issue and option, and a seat's best deal takes the best option of each issue."""
-    best, other = (sum(max(row) for row in rows) for rows in (own, theirs))
+def together_text(scenario: Scenario, tables: Sequence[Sequence[Sequence[float]]]) -> str:
+    """`A1 42 A2 45`: every option's share of a seat's best deal, in whole per cent, added up over seats. Scores are by seat,
+    issue and option; a seat's best deal takes the best option of each issue."""
+    shares = [[[share(x, sum(map(max, rows))) for x in row] for row in rows] for rows in tables]
     return " ".join(
-        f"{option.id} {share(x, best)} {share(y, other)}"
-        for issue, mine, yours in zip(scenario.issues, own, theirs, strict=True)
-        for option, x, y in zip(issue.options, mine, yours, strict=True)
+        f"{option.id} {sum(cell)}"
+        for issue, columns in zip(scenario.issues, zip(*shares, strict=True), strict=True)
+        for option, cell in zip(issue.options, zip(*columns, strict=True), strict=True)
     )
 
 

@@ -106,10 +106,10 @@ def test_the_brief_style_names_a_loss_and_a_fault() -> None:
     assert any("\nnote: " in text for text in told)
 
 
-def test_the_brief_style_gives_shares_once_a_seat_has_published_everything() -> None:
+def test_the_brief_style_adds_shares_up_once_a_seat_has_published_everything() -> None:
     state, randoms, talk = begin(bargain()), seat_randoms(begin(bargain()).header, 2), Conversation("brief")
     read = []
-    for text in ("hm", "[Reveal: B]", "hm", "[Reveal: A]", "hm"):
+    for text in ("hm", "[Reveal: B]", "hm", "[Reveal: A]", "hm", "[Propose: A2 B3]", "hm"):
         if state.seat == 0:
             read.append(talk.observe(view(state, randoms, 0)).fresh[-1].content)
             talk.said(text)
@@ -120,14 +120,16 @@ def test_the_brief_style_gives_shares_once_a_seat_has_published_everything() -> 
     ids = [[o.id for o in issue.options] for issue in bargain().issues]
     best, other = (sum(max(row) for row in stakes.scores) for stakes in (mine, theirs))
     cells = [
-        f"{option} {100 * x / best:.0f} {100 * y / other:.0f}"
+        f"{option} {round(100 * x / best) + round(100 * y / other)}"
         for names, row, column in zip(ids, mine.scores, theirs.scores, strict=True)
         for option, x, y in zip(names, row, column, strict=True)
     ]
-    assert [line for text in read for line in text.splitlines() if line.startswith("shares")] == [
-        f"shares seat_1 {' '.join(cells)}"
+    assert [line for text in read for line in text.splitlines() if line.startswith("together")] == [
+        f"together {' '.join(cells)}"
     ]
-    assert "shares" in read[2]  # with the last reveal, not before
+    assert "together" in read[2]  # with the last reveal, not before
+    share = round(100 * (theirs.scores[0][1] + theirs.scores[1][2]) / other)
+    assert read[3].splitlines()[-1].endswith(f" seat_1 {share}")
 
 
 def test_a_style_that_is_none_and_an_answer_to_nothing_are_errors() -> None:

@@ -47,7 +47,7 @@ class Mix:
     """Share of revelations made in words, not by tag."""
     slip: float = 0.06
     """Chance that a proposal's option is another one, per issue."""
-    lines: tuple[float, float] = (0.0, 0.5)
+    lines: tuple[float, float] = (0.0, 0.35)
     """Range of the gain at which a seat accepts in round 1."""
     wobble: float = 0.08
     """Standard deviation of the acceptance line, in gain."""
@@ -80,14 +80,14 @@ def draw_skill(rng: random.Random, mix: Mix, issues: int, *, clean: bool) -> Ski
     """A seat's ways."""
     if clean:
         reveals = issues if rng.random() < 0.75 else rng.randint(0, issues)
-        return Skill(reveals, 0.05, False, True, 0.0, 0.2, 0.0, 0.0)
+        return Skill(reveals, 0.05, False, True, 0.0, 0.15, 0.0, 0.0)
     open_ = rng.random() < mix.reveal
     reveals = 0 if not open_ else issues if rng.random() < mix.whole else rng.randint(1, issues)
     return Skill(
         reveals=reveals,
         words=mix.words,
         haggles=not open_ and rng.random() < mix.haggle,
-        uses=rng.random() < 0.9,
+        uses=rng.random() < 0.95,
         slip=mix.slip * rng.choice((0.5, 1.0, 1.5)),
         line=rng.uniform(*mix.lines),
         wobble=mix.wobble,
@@ -96,17 +96,17 @@ def draw_skill(rng: random.Random, mix: Mix, issues: int, *, clean: bool) -> Ski
     )
 
 
-TILT = 0.9
-"""Weight of the other's share beside one's own. At 1 proposers forget their own walk-away value (CA 4.3 where both know
-everything, against 4.7); below 0.8 they no longer agree."""
+FAIR = 0.5
+"""Share of the other's best deal below which a seat that knows it does not sign: the other has likely erred."""
 
 
-def joint(own: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Of each issue's options, what is to be maximised by a seat that knows both tables: its own share of its best deal and,
-    nearly as heavy, the other's, in per cent. By issue, so that the best deal takes the best option of each."""
+def joint(own: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> list[list[int]]:
+    """Of each issue's options, its worth to both, as shares of each one's best deal in per cent. By issue, so that the best deal
+    takes the best option of each. Where both know everything and refuse what is unfair, this comes to CA 4.85; the same with
+    raw scores to 3.3."""
     best, other = (sum(max(row) for row in rows) for rows in (own, theirs))
     return [
-        [share(x, best) + TILT * share(y, other) for x, y in zip(mine, yours, strict=True)]
+        [share(x, best) + share(y, other) for x, y in zip(mine, yours, strict=True)]
         for mine, yours in zip(own, theirs, strict=True)
     ]
 
@@ -153,6 +153,9 @@ class Demonstrator:
             return False
         if self.skill.rash and self.rng.random() < 0.5:
             return True
+        theirs = self._published(state)
+        if self.skill.uses and theirs and _share(theirs, state.standing.deal) < FAIR * (1 - 0.04 * state.round):
+            return False
         gain = self.gains[self._index(state.standing.deal)]
         rounds = state.settings.max_rounds
         line = self.skill.line * (1 - 0.75 * (state.round / rounds) ** 2) + self.rng.gauss(0, self.skill.wobble)
@@ -188,9 +191,9 @@ class Demonstrator:
     def _propose(self, state: State) -> str:
         rng, skill = self.rng, self.skill
         known = {i for seat, i in self.heard.scores if seat != self.seat} if skill.uses else set()
-        theirs = {r.issue.upper(): r.scores for r in state.revealed if r.seat != state.scenario.seat_ids[self.seat]}
-        if skill.uses and len(theirs) == len(self.scores):
-            worth = additive(joint(self.scores, [theirs[issue.id.upper()] for issue in self.scenario.issues]))
+        theirs = self._published(state)
+        if skill.uses and theirs:
+            worth = 1.0 * additive(joint(self.scores, theirs))
         else:
             rows = [np.array(row) for row in self.scores]
             for i in known:
@@ -200,8 +203,12 @@ class Demonstrator:
         if skill.haggles:
             target = max(0.05, 1.0 - (state.round / state.settings.max_rounds) ** 1.2)
             worth = -np.abs(self.gains - target) * 100
+        if state.standing is not None:
+            self.said.add(self._index(state.standing.deal))
         for i in self.said:
-            worth[i] -= 12.0  # what was refused is not asked for again while there is something nearly as good
+            worth[i] -= (
+                30.0 if skill.uses and theirs else 12.0
+            )  # what was refused is not asked for again while there is something nearly as good
         deal = list(self._deal(int(np.argmax(worth))))
         for i, count in enumerate(self.scenario.counts):
             if rng.random() < skill.slip:
@@ -213,6 +220,12 @@ class Demonstrator:
         )
         return self._with(kind, Act("propose", deal=self.scenario.ids(tuple(deal))), rng.randrange(len(deal)))
 
+    def _published(self, state: State) -> list[tuple[float, ...]]:
+        """The other's scores by issue, where all of them are published; else none."""
+        rows = {r.issue.upper(): r.scores for r in state.revealed if r.seat != self.scenario.seat_ids[self.seat]}
+        whole = len(rows) == len(self.scores)
+        return [rows[issue.id.upper()] for issue in self.scenario.issues] if whole else []
+
     # ---------------------------------------------------------------- plan
     def _plan(self, state: State) -> str:
         assert state.standing is not None  # a plan is written of a deal
@@ -221,7 +234,7 @@ class Demonstrator:
 
     # ---------------------------------------------------------------- words
     def _with(self, kind: str, act: Act, issue: int | None = None) -> str:
-        if self.rng.random() < 0.5:
+        if self.rng.random() < 0.6:
             return tag(act)
         return f"{self._phrase(kind, issue)} {tag(act)}"
 
@@ -244,6 +257,11 @@ class Demonstrator:
             index, j = divmod(index, count)
             deal.append(j)
         return tuple(reversed(deal))
+
+
+def _share(rows: Sequence[Sequence[float]], deal: Sequence[int]) -> float:
+    """What a deal is worth to a seat with these scores, as a share of its best one."""
+    return sum(row[j] for row, j in zip(rows, deal, strict=True)) / max(1e-9, sum(map(max, rows)))
 
 
 class Heard:

@@ -13,7 +13,7 @@ import numpy as np
 
 from nego_agents.bidding import additive
 from nego_env.scenario import Scenario
-from nego_env.wording import number, shares_text
+from nego_env.wording import number, together_text
 from nego_trainers.tiny.demonstrators import joint
 from nego_trainers.tiny.lines import Line
 
@@ -35,7 +35,7 @@ def drill(scenario: Scenario, rng: random.Random) -> tuple[Line, ...]:
         return system, Line("user", "round 1 of 7"), Line("assistant", f"For me {_told(cells)}.")
     lines, rows = [], own
     if kind >= 0.55:
-        lines, rows = [f"shares seat_{1 - me} {shares_text(scenario, own, other)}"], joint(own, other)
+        lines, rows = [f"together {together_text(scenario, [own, other])}"], joint(own, other)
     worth = additive(rows)
     best = np.unravel_index(int(np.argmax(worth)), [len(row) for row in rows])
     deal = " ".join(ids[i][int(j)] for i, j in enumerate(best))
