@@ -26,7 +26,8 @@ class raw_env(Face, AECEnv[str, Any, Any]):  # PettingZoo's name for it
     """Negotiation, one seat at a time.
 
     `scenario` is a `Scenario`, a suite, an id, a pack name or a path; a suite draws a scenario at each `reset`.
-    `codecs` is `"text"`, `"act"`, a sequence, or a dict by seat; `step` takes a str, an int or a `Move` at any seat.
+    `codecs` is `"text"`, `"act"`, a sequence, or a dict by seat; `step` takes a str, an int or a `Move` at any seat. Where
+    codecs differ, every seat observes what both read.
     `max_cycles` is another name for `max_rounds`. `agents` are names for the transcript. Rewards are 0 until the end, then
     the score of the completion, in [0, 5] at `selfishness=0`. After an infrastructure failure (a judge that raises)
     `truncations` are set, rewards are 0.0 and `infos[seat]["unscored"]` is 1.
@@ -72,7 +73,7 @@ class raw_env(Face, AECEnv[str, Any, Any]):  # PettingZoo's name for it
         self.possible_agents = [f"seat_{i}" for i in range(self.session.shape.seats)]
         self._seat = {name: i for i, name in enumerate(self.possible_agents)}
         self.agents = []
-        self.observation_spaces = {a: self.session.observation_space(i) for a, i in self._seat.items()}
+        self.observation_spaces = {a: self.session.observation_space() for a in self.possible_agents}
         self.action_spaces = {a: self.session.action_space(i) for a, i in self._seat.items()}
         if self.session.acts is not None:
             size = self.session.feature_space().shape[0]

@@ -1,9 +1,12 @@
 """Codecs: what a seat's actions and observations look like to PettingZoo.
 
 - `text`: the action is a string; the observation a Dict of text fields and, where there are issues, float features and
-  `legal_acts`. (Nothing on a text seat is called `action_mask`: PettingZoo's tests would hand it to `Text.sample`.)
+  `legal_acts`. (Not `action_mask`: many loops would hand a thing of that name to a stock `Text.sample`, which asserts.)
 - `act`: the action is Discrete (propose deal k, accept, walk away, ask about issue i, reveal issue i); the observation is
   `{"observation": Box, "action_mask": Box}`.
+
+Where the seats' codecs differ, every seat observes both forms: the texts, `observation`, and the same acts twice, as
+`legal_acts` and as `action_mask`.
 
 A suite fixes one padded `Shape`, so every scenario in it shares spaces. Deal k is a mixed-radix number over the padded
 option counts, the last issue varying fastest; what a scenario does not have is masked.
@@ -49,8 +52,12 @@ class UnicodeText(spaces.Text):
         return isinstance(x, str) and self.min_length <= len(x) <= self.max_length
 
     def sample(self, mask: Any = None, probability: Any = None) -> str:
-        """A short string over lower-case letters and punctuation; masks work as for `Text`."""
-        if mask is not None or probability is not None:
+        """A short string over lower-case letters and punctuation.
+
+        A mask that is an array is one of acts (`action_mask`): it says nothing about words and is left aside. Every other
+        mask, and `probability`, works as for `Text`: `(length or None, array over the characters or None)`.
+        """
+        if probability is not None or not (mask is None or isinstance(mask, np.ndarray)):
             return super().sample(mask, probability)
         longest = min(self.max_length, max(40, self.min_length))
         length = int(self.np_random.integers(self.min_length, longest + 1))

@@ -72,8 +72,8 @@ class ParallelNegotiation(Face, ParallelEnv[str, Any, Any]):
         self.possible_agents = [f"seat_{i}" for i in range(self.session.shape.seats)]
         self.agents = []
         self._observation_spaces: dict[str, spaces.Space[Any]] = {
-            a: self.session.feature_space() if flat else self.session.observation_space(i, noop=True)
-            for i, a in enumerate(self.possible_agents)
+            a: self.session.feature_space() if flat else self.session.observation_space(noop=True)
+            for a in self.possible_agents
         }
         self._action_spaces = {a: self.session.action_space(i, noop=True) for i, a in enumerate(self.possible_agents)}
         if self.session.acts is not None:

@@ -53,7 +53,7 @@ class SeatEnv(gymnasium.Env[Any, Any]):
             raise SettingsError("flat observations are numbers: use codec='act'")
         self._opponents = _opponents(opponents, seats - 1)
         self._fixed, self.flat, self.codec = seat, flat, codec
-        self.observation_space = self.session.feature_space() if flat else self.session.observation_space(0)
+        self.observation_space = self.session.feature_space() if flat else self.session.observation_space()
         self.action_space = self.session.action_space(0)
         self.seat = 0
         self._playing: dict[int, Any] = {}

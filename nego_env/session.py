@@ -49,6 +49,13 @@ _FIRST_INFO: Info = dict.fromkeys(INFO_KEYS, 0) | {"score": -1.0}
 PHASES = {"dialogue": 0, "completion": 1, "over": 2}
 MAX_STATIC = 10**9
 CACHED_SCENARIOS = 256
+Form = Literal["text", "act", "both"]
+MASKS: dict[Form, tuple[str, ...]] = {
+    "text": ("legal_acts",),
+    "act": ("action_mask",),
+    "both": ("legal_acts", "action_mask"),
+}
+"""What the acts that count are called in each form of observation."""
 
 
 def plain(said: str | Move) -> str | Move:
@@ -93,6 +100,7 @@ class Session:
             raise SettingsError(f"suite {self.suite.name!r} is empty")
         self.shape: Shape = self.suite.shape
         self.codecs = _codecs(codecs, self.shape.seats)
+        self._form: Form = self.codecs[0] if len(set(self.codecs)) == 1 else "both"
         self.acts = ActTable(self.shape) if self.shape.options else None
         if "act" in self.codecs:
             (self.acts or ActTable(self.shape)).require_flat()
@@ -164,7 +172,7 @@ class Session:
         scenario = self.suite.get(key)
         judge, settings = self._terms.judge(scenario), self._terms.settings(scenario)
         coder = SeatCoder(scenario, self.shape, self.acts) if self.acts is not None else None
-        writer = SeatWriter(scenario, settings, () if coder is None else ("observation", "legal_acts"))
+        writer = SeatWriter(scenario, settings, () if coder is None else ("observation", *MASKS[self._form]))
         self._cache[key] = _Ready(scenario, settings, coder, writer, judge)
         if len(self._cache) > CACHED_SCENARIOS:
             self._cache.popitem(last=False)
@@ -302,14 +310,15 @@ class Session:
         assert self.acts is not None
         return spaces.Box(0, 1, (self.acts.size + noop,), np.int8)
 
-    def observation_space(self, seat: int, *, noop: bool = False) -> spaces.Dict:
-        """The Dict a seat's codec observes."""
-        if self.codecs[seat] == "act":
-            return spaces.Dict({"observation": self.feature_space(), "action_mask": self.mask_space(noop)})
+    def observation_space(self, *, noop: bool = False) -> spaces.Dict:
+        """The Dict every seat observes: what its codec reads, or what both read where the seats' codecs differ."""
         fields: dict[str, spaces.Space[Any]] = {}
         if self.acts is not None:
-            fields = {"observation": self.feature_space(), "legal_acts": self.mask_space(noop)}
-        fields |= {key: UnicodeText(MAX_STATIC) for key in TEXT_KEYS}
+            fields["observation"] = self.feature_space()
+            for key in MASKS[self._form]:
+                fields[key] = self.mask_space(noop)
+        if self._form != "act":
+            fields |= {key: UnicodeText(MAX_STATIC) for key in TEXT_KEYS}
         return spaces.Dict(fields)
 
     def action_space(self, seat: int, *, noop: bool = False) -> spaces.Space[Any]:
@@ -324,7 +333,7 @@ class Session:
         if seat >= self.scenario.n:
             return self._absent(seat, noop)
         state, coder = self.state or self.playing, self.coder
-        if self.codecs[seat] == "act":
+        if self._form == "act":
             assert coder is not None  # act seats need issues
             features, mask = coder.arrays(coder.shown(state, seat, noop=noop), state, seat)
             return {"observation": features, "action_mask": mask}
@@ -335,15 +344,16 @@ class Session:
                 shown.table = table_text(state, seat)
             fields["table"] = shown.table
             fields["observation"], fields["legal_acts"] = coder.arrays(shown, state, seat)
+            if self._form == "both":
+                fields["action_mask"] = fields["legal_acts"].copy()  # each reader's own, like all arrays
         return fields
 
     def _absent(self, seat: int, noop: bool) -> dict[str, Any]:
-        if self.codecs[seat] == "act":
-            return {"observation": self.features(seat), "action_mask": self.mask(seat, noop=noop)}
-        fields: dict[str, Any] = dict.fromkeys(TEXT_KEYS, "")
+        fields: dict[str, Any] = {} if self._form == "act" else dict.fromkeys(TEXT_KEYS, "")
         if self.coder is not None:
             fields["observation"] = self.features(seat)
-            fields["legal_acts"] = self.mask(seat, noop=noop)
+            for key in MASKS[self._form]:
+                fields[key] = self.mask(seat, noop=noop)
         return fields
 
 

@@ -267,7 +267,8 @@ def told(session: Session, seat: int) -> dict[str, Any]:
 @given(structured(), st.data())
 def test_nothing_a_seat_is_given_depends_on_anothers_secrets(scenario: Scenario, data: st.DataObject) -> None:
     other = data.draw(st.integers(0, scenario.n - 1))
-    codecs: CodecName = data.draw(st.sampled_from(("text", "act")))
+    mixed: tuple[CodecName, ...] = ("act", *("text",) * (scenario.n - 1))
+    codecs: CodecName | tuple[CodecName, ...] = data.draw(st.sampled_from(("text", "act", mixed)))
     pair = [
         Session(s, codecs=codecs, completion="write", max_chars=200, max_rounds=3)
         for s in (scenario, altered(scenario, other))
@@ -366,3 +367,21 @@ def test_a_mask_of_lengths_and_characters_works_as_for_gymnasiums_text() -> None
     allowed = np.zeros(len(space.character_list), np.int8)
     allowed[space.character_list.index("q")] = 1
     assert space.sample(mask=(3, allowed)) == "qqq"
+    assert len(space.sample(mask=(4, None))) == 4
+    assert space.sample(probability=(2, allowed.astype(np.float64))) == "qq"
+
+
+def test_a_mask_of_acts_says_nothing_about_words() -> None:
+    masked, free = UnicodeText(10, seed=3), UnicodeText(10, seed=3)
+    masks = [np.zeros(15, np.int8), np.ones(16, np.int8), np.zeros(len(free.character_list), np.int8)]
+    assert [masked.sample(mask) for mask in masks] == [free.sample() for _ in masks]
+
+
+def test_any_other_mask_is_refused_as_by_gymnasiums_text() -> None:
+    space = UnicodeText(10)
+    wrong: list[Any] = [[1, 0], "ab", (3,), (11, None), (3, np.ones(2, np.int8))]
+    for mask in wrong:
+        with pytest.raises(AssertionError):
+            space.sample(mask)
+    with pytest.raises(ValueError, match="Only one of"):
+        space.sample(mask=np.ones(15, np.int8), probability=(3, None))

@@ -11,10 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from face_support import Match, any_action, env, match_through, matches, parallel_env, raw_env, seat_env, suite
+from face_support import (
+    Match,
+    any_action,
+    codecs_of,
+    env,
+    match_through,
+    matches,
+    parallel_env,
+    raw_env,
+    seat_env,
+    suite,
+)
 from gymnasium import spaces
 from support import bargain, council, dilemma, quorum
 
+from nego_env.codec import UnicodeText
+from nego_env.moves import MAX_CHARS
 from nego_env.rules import StopReason
 from nego_env.scenario import Acceptance
 from nego_env.session import INFO_KEYS
@@ -88,23 +101,27 @@ def test_4_what_is_called_observation_is_an_array_or_absent(match: Match) -> Non
         assert isinstance(observation.get("observation", np.zeros(1)), np.ndarray)
 
 
-@pytest.mark.parametrize("match", [m for m in matches() if "text" in m.values[0].settings["codecs"]])
-def test_5_nothing_of_a_text_seat_is_called_action_mask(match: Match) -> None:
-    """PettingZoo's tests and many loops hand a thing of that name to `action_space.sample`, and `Text` asserts."""
+@pytest.mark.parametrize("match", matches())
+def test_5_what_is_called_action_mask_is_something_the_action_space_takes(match: Match) -> None:
+    """PettingZoo's tests and many loops hand a thing of that name to `action_space.sample`, and a stock `Text` asserts: no
+    such name where all seats speak, and a space of words that leaves it aside where some do."""
     e = env(match.scenario, **match.settings)
-    codecs = e.unwrapped.session.codecs
+    masked = "act" in codecs_of(match)
     rng = np.random.default_rng(0)
     for _ in match_through(e, rng, seed=0):
         for agent in e.agents:
-            if codecs[int(agent[5:])] == "text":
-                assert "action_mask" not in e.observe(agent)
-                assert "action_mask" not in e.infos[agent]
+            observation, space = e.observe(agent), e.action_space(agent)
+            assert ("action_mask" in observation) == masked
+            assert "action_mask" not in e.infos[agent]
+            if masked:
+                assert space.contains(space.sample(observation["action_mask"]))
     p = parallel_env(match.scenario, **match.settings)
     for observations, infos, _ in parallel_steps(p, rng, 0):
         for agent, observation in observations.items():
-            if codecs[int(agent[5:])] == "text":
-                assert "action_mask" not in observation
-                assert "action_mask" not in infos[agent]
+            assert ("action_mask" in observation) == masked
+            assert "action_mask" not in infos[agent]
+            if masked:
+                assert p.action_space(agent).contains(p.action_space(agent).sample(mask=observation["action_mask"]))
 
 
 @pytest.mark.parametrize("match", ACT_MATCHES)
@@ -118,11 +135,11 @@ def test_6_the_mask_stands_in_exactly_one_place(match: Match, flat: bool) -> Non
             observation = observations[agent]
             places = [info] if flat else [observation, info]
             masks = [place["action_mask"] for place in places if "action_mask" in place]
-            act_seat = isinstance(p.action_space(agent), spaces.Discrete)
             assert isinstance(observation, np.ndarray) == flat
-            assert len(masks) == act_seat
+            assert len(masks) == 1
             assert all(isinstance(m, np.ndarray) and m.dtype == np.int8 for m in masks)
-            assert all(m.shape == (p.action_space(agent).n,) for m in masks)
+            assert all(m.shape == (p.session.acts.size + 1,) for m in masks)
+            assert p.action_space(agent) in (spaces.Discrete(len(masks[0])), UnicodeText(MAX_CHARS))
     for made in (True, False):
         s = seat_env(bargain(), opponents=lambda view: "no", flat=made)
         observation, info = s.reset(seed=0)
@@ -192,16 +209,17 @@ def finish(e: Any, seed: int) -> Any:
 
 
 @pytest.mark.parametrize("match", matches())
-def test_10_act_seats_share_their_spaces_and_seats_are_numbered(match: Match) -> None:
-    """SuperSuit, Tianshou and TorchRL assert one shape; BenchMARL groups agents by the part of the name before the number."""
+def test_10_seats_share_their_spaces_and_are_numbered(match: Match) -> None:
+    """SuperSuit, Tianshou and TorchRL assert one shape; BenchMARL groups agents by the part of the name before the number.
+    What a seat observes is the same whatever its codec; actions are the same among seats of one."""
     for e in (env(match.scenario, **match.settings), parallel_env(match.scenario, **match.settings)):
         assert e.possible_agents == [f"seat_{i}" for i in range(len(e.possible_agents))]
         assert all(re.fullmatch(r"[a-z]+_[0-9]+", a) for a in e.possible_agents)
         act_seats = [a for a in e.possible_agents if isinstance(e.action_space(a), spaces.Discrete)]
         for agent in act_seats:
-            assert e.observation_space(agent) == e.observation_space(act_seats[0])
             assert e.action_space(agent) == e.action_space(act_seats[0])
         for agent in e.possible_agents:
+            assert e.observation_space(agent) == e.observation_space("seat_0")
             assert e.observation_space(agent) is e.observation_space(agent)
             assert e.action_space(agent) is e.action_space(agent)
 
