@@ -82,12 +82,12 @@ def test_every_option_has_a_flag_with_help(capsys: pytest.CaptureFixture[str]) -
 def test_what_makes_a_run_another_one() -> None:
     one = GRPOSettings()
     assert replace(one, steps=7, minutes=1.0, save_every=3, device="cpu", eval_every=5).identity() == one.identity()
-    for changed in ({"seed": 1}, {"lr": 1e-5}, {"model": "other"}, {"beta": 0.0}, {"memory": 2}):
+    for changed in ({"seed": 1}, {"lr": 1e-5}, {"model": "other"}, {"beta": 0.02}, {"memory": 2}):
         assert replace(one, **changed).identity() != one.identity()
 
 
 def test_the_learning_rate_follows_the_size_of_the_model() -> None:
-    assert GRPOSettings().rate(10**6) == 2e-4
+    assert GRPOSettings().rate(10**6) == 3e-4
     assert GRPOSettings().rate(6 * 10**8) == 1e-6
     assert GRPOSettings(lora_rank=8).rate(6 * 10**8) == 5e-6
     assert GRPOSettings(lr=3e-5).rate(1) == 3e-5

@@ -22,7 +22,7 @@ GENERATE = "generate:"
 DEFAULT_STEPS = 120
 SMALL = 20_000_000
 """Parameters; a model below it is trained with the learning rate that suits tiny ones."""
-LR_SMALL, LR_FULL, LR_LORA = 2e-4, 1e-6, 5e-6
+LR_SMALL, LR_FULL, LR_LORA = 3e-4, 1e-6, 5e-6
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class GRPOSettings:
     drawn from the last N kept; pool:N:K keeps one every K steps), or any agent."""
     group_size: int = 8
     """G: episodes of one scenario whose rewards are compared."""
-    groups: int = 12
+    groups: int = 16
     """Scenarios a step."""
     memory: int | None = None
     """Rounds of talk a seat sees; default everything."""
@@ -78,7 +78,7 @@ class GRPOSettings:
     """Most tokens of the written plan; default that of an utterance."""
 
     lr: float | None = None
-    """Learning rate. Default by size: 2e-4 below 20 M parameters, else 1e-6, or 5e-6 with LoRA."""
+    """Learning rate. Default by size: 3e-4 below 20 M parameters, else 1e-6, or 5e-6 with LoRA."""
     schedule: Literal["constant", "linear"] = "linear"
     """`linear` falls to zero over --steps or --minutes, whichever is nearer its end."""
     warmup: int = 5
@@ -89,7 +89,7 @@ class GRPOSettings:
     """The ratio is clipped below at 1 - this."""
     clip_high: float = 0.2
     """The ratio is clipped above at 1 + this; larger than clip_low is "clip higher"."""
-    beta: float = 0.02
+    beta: float = 0.0
     """Weight of the divergence from the model at the start (k3 estimate)."""
     entropy: float = 0.0
     """Weight of the entropy bonus."""
@@ -120,7 +120,7 @@ class GRPOSettings:
     """`auto` (float32 on a CPU), `float32`, `bfloat16`."""
     threads: int | None = 1
     """CPU threads of torch; 1 makes a run repeatable bit for bit and never collapses on shared cores."""
-    micro_tokens: int = 8192
+    micro_tokens: int = 4096
     """Tokens that are in memory together during the update."""
     in_flight: int | None = None
     """Episodes played at once; default all of a step."""
