@@ -39,7 +39,7 @@ BIN = 5
 
 def curves(seeds: tuple[int, ...]) -> dict[str, Any]:
     """Per figure: mean, least and most over seeds, by bins of steps."""
-    runs = [read_metrics(j.out / "metrics.jsonl") for j in jobs(seeds, ())]
+    runs = [read_metrics(j.out / "metrics.jsonl") for j in jobs(seeds)]
     length = min(len(r) for r in runs) // BIN * BIN
     found: dict[str, Any] = {"step": [(i + BIN) for i in range(0, length, BIN)]}
     for name in CURVES:
@@ -78,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     seeds = tuple(parser.parse_args().seeds)
-    results = measure(folders(jobs(seeds, ())), 1.0)
+    results = measure(folders(jobs(seeds)), 1.0)
     pooled = results.pooled({START: [START], "grpo": [n for n in results.names if n != START]})
     told = {
         "curves": curves(seeds),

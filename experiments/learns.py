@@ -35,13 +35,14 @@ METRICS = (
     "tokens",
 )
 START = "start"
+Seeds = tuple[int, ...]
 
 
-def jobs(seeds: tuple[int, ...], baseline_seeds: tuple[int, ...]) -> list[Job]:
+def jobs(seeds: Seeds, online: Seeds = (), offline: Seeds = ()) -> list[Job]:
     """GRPO with every seed; the fine-tuning baselines with fewer."""
     found = [Job(f"grpo-{s}", "grpo", {**GRPO, "seed": s}) for s in seeds]
-    found += [Job(f"rft-{s}", "rft", {**GRPO, "seed": s}) for s in baseline_seeds]
-    found += [Job(f"rft-offline-{s}", "rft", {**GRPO, "offline": True, "seed": s}) for s in baseline_seeds]
+    found += [Job(f"rft-{s}", "rft", {**GRPO, "seed": s}) for s in online]
+    found += [Job(f"rft-offline-{s}", "rft", {**GRPO, "offline": True, "seed": s}) for s in offline]
     return found
 
 
@@ -52,15 +53,15 @@ def folders(runs: list[Job]) -> dict[str, Path | str]:
     }
 
 
-def report(seeds: tuple[int, ...], baseline_seeds: tuple[int, ...], *, at_once: int) -> dict[str, Any]:
+def report(seeds: Seeds, online: Seeds, offline: Seeds, *, at_once: int) -> dict[str, Any]:
     """Trains, evaluates, and says what holds."""
-    runs = jobs(seeds, baseline_seeds)
+    runs = jobs(seeds, online, offline)
     summaries = train_all(runs, at_once=at_once)
     play_all(folders(runs), TEMPERATURES, at_once=at_once)
     field = scripted()
     median = field.median(pairs(field), "ca")
     groups = {START: [START], "grpo": [f"grpo-{s}" for s in seeds]}
-    groups |= {"rft": [f"rft-{s}" for s in baseline_seeds], "rft-offline": [f"rft-offline-{s}" for s in baseline_seeds]}
+    groups |= {"rft": [f"rft-{s}" for s in online], "rft-offline": [f"rft-offline-{s}" for s in offline]}
     temperatures = {}
     for t in TEMPERATURES:
         single = measure(folders(runs), t)
@@ -142,10 +143,13 @@ def main() -> None:
     """The experiment."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--baseline-seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument(
+        "--online-seeds", type=int, nargs="*", default=[0, 1, 2], help="of on-line best-of-group fine-tuning"
+    )
+    parser.add_argument("--offline-seeds", type=int, nargs="*", default=[0, 1, 2], help="of the same, off-line")
     parser.add_argument("--jobs", type=int, default=2, help="training runs at a time, one thread each")
     a = parser.parse_args()
-    found = report(tuple(a.seeds), tuple(a.baseline_seeds), at_once=a.jobs)
+    found = report(tuple(a.seeds), tuple(a.online_seeds), tuple(a.offline_seeds), at_once=a.jobs)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "learns.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     for t, told in found["temperatures"].items():
