@@ -100,13 +100,13 @@ FAIR = 0.5
 """Share of the other's best deal below which a seat that knows it does not sign: the other has likely erred."""
 
 
-def joint(own: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> list[list[int]]:
+def joint(own: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> list[list[float]]:
     """Of each issue's options, its worth to both, as shares of each one's best deal in per cent. By issue, so that the best deal
     takes the best option of each. Where both know everything and refuse what is unfair, this comes to CA 4.85; the same with
     raw scores to 3.3."""
     best, other = (sum(max(row) for row in rows) for rows in (own, theirs))
     return [
-        [share(x, best) + share(y, other) for x, y in zip(mine, yours, strict=True)]
+        [float(share(x, best) + share(y, other)) for x, y in zip(mine, yours, strict=True)]
         for mine, yours in zip(own, theirs, strict=True)
     ]
 
@@ -193,7 +193,7 @@ class Demonstrator:
         known = {i for seat, i in self.heard.scores if seat != self.seat} if skill.uses else set()
         theirs = self._published(state)
         if skill.uses and theirs:
-            worth = 1.0 * additive(joint(self.scores, theirs))
+            worth = additive(joint(self.scores, theirs))
         else:
             rows = [np.array(row) for row in self.scores]
             for i in known:

@@ -165,7 +165,7 @@ class _Speaker(Demonstrator):
         theirs = [self.heard.scores.get((1 - self.seat, i)) for i in range(len(self.scores))]
         known = [row for row in theirs if row is not None]
         if self.skill.uses and len(known) == len(self.scores):
-            return [[float(x) for x in row] for row in joint(self.scores, known)]
+            return joint(self.scores, known)
         return [list(row) for row in self.scores]
 
 
