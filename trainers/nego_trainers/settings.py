@@ -89,7 +89,7 @@ class GRPOSettings:
     """The ratio is clipped below at 1 - this."""
     clip_high: float = 0.2
     """The ratio is clipped above at 1 + this; larger than clip_low is "clip higher"."""
-    beta: float = 0.0
+    beta: float = 0.02
     """Weight of the divergence from the model at the start (k3 estimate)."""
     entropy: float = 0.0
     """Weight of the entropy bonus."""
@@ -120,7 +120,7 @@ class GRPOSettings:
     """`auto` (float32 on a CPU), `float32`, `bfloat16`."""
     threads: int | None = 1
     """CPU threads of torch; 1 makes a run repeatable bit for bit and never collapses on shared cores."""
-    micro_tokens: int = 4096
+    micro_tokens: int = 8192
     """Tokens that are in memory together during the update."""
     in_flight: int | None = None
     """Episodes played at once; default all of a step."""

@@ -182,7 +182,7 @@ class SFT:
     """`auto` (float32 on a CPU), `float32`, `bfloat16`."""
     threads: int | None = 1
     """CPU threads of torch; 1 makes a run repeatable bit for bit."""
-    micro_tokens: int = 4096
+    micro_tokens: int = 8192
     """Tokens that are in memory together during the update."""
     lora_rank: int = 0
     """Above 0, train low-rank adapters of this rank instead of every weight."""
