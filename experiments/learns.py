@@ -35,6 +35,9 @@ METRICS = (
     "tokens",
 )
 START = "start"
+OFFLINE_STEPS = 80
+"""Off-line, the start model's dialogues stay short; with a quarter more of them as many tokens are sampled as GRPO samples."""
+
 Seeds = tuple[int, ...]
 
 
@@ -42,7 +45,9 @@ def jobs(seeds: Seeds, online: Seeds = (), offline: Seeds = ()) -> list[Job]:
     """GRPO with every seed; the fine-tuning baselines with fewer."""
     found = [Job(f"grpo-{s}", "grpo", {**GRPO, "seed": s}) for s in seeds]
     found += [Job(f"rft-{s}", "rft", {**GRPO, "seed": s}) for s in online]
-    found += [Job(f"rft-offline-{s}", "rft", {**GRPO, "offline": True, "seed": s}) for s in offline]
+    found += [
+        Job(f"rft-offline-{s}", "rft", {**GRPO, "offline": True, "steps": OFFLINE_STEPS, "seed": s}) for s in offline
+    ]
     return found
 
 
@@ -76,7 +81,7 @@ def report(seeds: Seeds, online: Seeds, offline: Seeds, *, at_once: int) -> dict
         "suite": {"name": "heldout_two_seat", "scenarios": 500, "sha256": suite_hash(heldout())},
         "start": _start(),
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in GRPO.items()},
-        "training": {name: _training(s) for name, s in summaries.items()},
+        "training": {j.name: _training(summaries[j.name]) | {"sampled_tokens": _sampled(j)} for j in runs},
         "scripted": {
             "median_of_ordered_pairs": _told(median),
             "ca": {n: _told(e) for n, e in field.intervals("ca").items()},
@@ -127,6 +132,12 @@ def _start() -> dict[str, Any]:
 def _training(summary: dict[str, Any]) -> dict[str, Any]:
     keys = ("step", "episodes", "tokens", "seconds", "best_step", "best", "first", "last", "wall_seconds_here")
     return {k: _plain(summary[k]) for k in keys if k in summary}
+
+
+def _sampled(job: Job) -> int:
+    """Tokens the policies sampled while it trained, cloned or not."""
+    lines = (job.out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return sum(int(json.loads(line)["sampled_tokens"]) for line in lines)
 
 
 def _told(e: Estimate) -> list[float] | None:
