@@ -36,6 +36,7 @@ from nego_env.wording import (
     share,
     stakes_text,
     together_text,
+    whole_table,
 )
 
 Style = Literal["full", "brief"]
@@ -221,10 +222,9 @@ class _Brief:
         and to all who have, as shares of each one's best deal in whole per cent, added up: `together A1 42 A2 45`. Totals
         differ between seats, and a model of a few million parameters does not divide."""
         lines = [revealed_text(view.scenario, fresh)]
-        open_seats = {seat: rows for seat in view.scenario.seat_ids if (rows := _table_of(view, seat))}
-        if view.stakes is not None and any(r.seat in open_seats for r in fresh):
-            others = [rows for seat, rows in open_seats.items() if seat != view.seat]
-            lines.append(f"together {together_text(view.scenario, [view.stakes.scores, *others])}")
+        tables = _tables(view)
+        if view.stakes is not None and any(r.seat in tables for r in fresh):
+            lines.append(f"together {together_text(view.scenario, [view.stakes.scores, *tables.values()])}")
         return "\n".join(lines)
 
     def _table(self, view: View) -> str:
@@ -232,23 +232,22 @@ class _Brief:
         share of the best deal of every seat that published everything."""
         if view.table is None:
             return ""
-        worth = f"gain {round(100 * view.table.gain)}" if view.table.gain >= 0 else "loss"
-        parts = [f"table {' '.join(view.table.deal)} by {view.table.by} worth {number(view.table.worth)} {worth}"]
+        gain = f"gain {round(100 * view.table.gain)}" if view.table.gain >= 0 else "loss"
+        parts = [f"table {' '.join(view.table.deal)} by {view.table.by} worth {number(view.table.worth)} {gain}"]
         deal = view.scenario.deal(view.table.deal)
-        for seat in view.scenario.seat_ids:
-            if seat != view.seat and (theirs := _table_of(view, seat)):
-                worth_to_them = sum(row[j] for row, j in zip(theirs, deal, strict=True))
-                parts.append(f"{seat} {share(worth_to_them, sum(max(row) for row in theirs))}")
+        for seat, rows in _tables(view).items():
+            worth = sum(row[j] for row, j in zip(rows, deal, strict=True))
+            parts.append(f"{seat} {share(worth, sum(map(max, rows)))}")
         return " ".join(parts)
 
 
 _RENDERERS: dict[str, _Renderer] = {"full": _Full(), "brief": _Brief()}
 
 
-def _table_of(view: View, seat: str) -> list[tuple[float, ...]]:
-    """All scores of a seat that has published every issue, by issue; empty where some are still its own."""
-    rows = {r.issue.upper(): r.scores for r in view.revealed if r.seat == seat}
-    return [rows[i.id.upper()] for i in view.scenario.issues] if len(rows) == len(view.scenario.issues) else []
+def _tables(view: View) -> dict[str, list[tuple[float, ...]]]:
+    """All scores of each other seat that has published every issue."""
+    found = {s: whole_table(view.scenario, view.revealed, s) for s in view.scenario.seat_ids if s != view.seat}
+    return {seat: rows for seat, rows in found.items() if rows}
 
 
 def system_message(view: View) -> str:

@@ -1,8 +1,9 @@
 """Scripted negotiators of mixed skill, whose talk nego-tiny is first trained on.
 
-1. A seat **reveals** some of its issues (by tag, or in words), then **proposes** the deal with the highest sum of its own
-   scores and those it was told, and **accepts** what leaves it a fair share of its own best; what it does not know it
-   leaves out of the sum. Maximising a sum where each guards a fair share comes within a few per cent of the best deal.
+1. A seat **reveals** some of its issues (by tag, or in words), then **proposes**, and **accepts** what leaves it a fair share
+   of its own best. Once the other has published everything it proposes the deal with the highest sum of both seats' shares
+   of their best deals (`nego_env.wording.together`); before that, the highest sum of its own scores and those it was told.
+   Where both know everything and refuse what is unfair, sums of shares come to CA 4.85, sums of raw scores to 3.3.
 2. Skill varies by seat: how much it reveals, whether it uses what it hears, where it accepts. A share only haggles (it asks
    for much and gives way as rounds pass), a share is rash (it signs without looking). Bad ways are habits, not noise in
    good ones: self-play finds another habit within a few steps, and takes long to sharpen a blurred one.
@@ -26,7 +27,7 @@ from nego_agents.bidding import additive
 from nego_env.moves import Act, tag
 from nego_env.rules import State, can_accept
 from nego_env.scenario import Scenario
-from nego_env.wording import number, share
+from nego_env.wording import number, together, whole_table
 
 Floats = npt.NDArray[np.float64]
 
@@ -98,17 +99,6 @@ def draw_skill(rng: random.Random, mix: Mix, issues: int, *, clean: bool) -> Ski
 
 FAIR = 0.5
 """Share of the other's best deal below which a seat that knows it does not sign: the other has likely erred."""
-
-
-def joint(own: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Of each issue's options, its worth to both, as shares of each one's best deal in per cent. By issue, so that the best deal
-    takes the best option of each. Where both know everything and refuse what is unfair, this comes to CA 4.85; the same with
-    raw scores to 3.3."""
-    best, other = (sum(max(row) for row in rows) for rows in (own, theirs))
-    return [
-        [float(share(x, best) + share(y, other)) for x, y in zip(mine, yours, strict=True)]
-        for mine, yours in zip(own, theirs, strict=True)
-    ]
 
 
 class Demonstrator:
@@ -193,7 +183,7 @@ class Demonstrator:
         known = {i for seat, i in self.heard.scores if seat != self.seat} if skill.uses else set()
         theirs = self._published(state)
         if skill.uses and theirs:
-            worth = additive(joint(self.scores, theirs))
+            worth = additive(together([self.scores, theirs]))
         else:
             rows = [np.array(row) for row in self.scores]
             for i in known:
@@ -205,10 +195,8 @@ class Demonstrator:
             worth = -np.abs(self.gains - target) * 100
         if state.standing is not None:
             self.said.add(self._index(state.standing.deal))
-        for i in self.said:
-            worth[i] -= (
-                30.0 if skill.uses and theirs else 12.0
-            )  # what was refused is not asked for again while there is something nearly as good
+        for i in self.said:  # what was refused is not asked for again while there is something nearly as good
+            worth[i] -= 30.0 if skill.uses and theirs else 12.0
         deal = list(self._deal(int(np.argmax(worth))))
         for i, count in enumerate(self.scenario.counts):
             if rng.random() < skill.slip:
@@ -222,9 +210,7 @@ class Demonstrator:
 
     def _published(self, state: State) -> list[tuple[float, ...]]:
         """The other's scores by issue, where all of them are published; else none."""
-        rows = {r.issue.upper(): r.scores for r in state.revealed if r.seat != self.scenario.seat_ids[self.seat]}
-        whole = len(rows) == len(self.scores)
-        return [rows[issue.id.upper()] for issue in self.scenario.issues] if whole else []
+        return whole_table(self.scenario, state.revealed, self.scenario.seat_ids[1 - self.seat])
 
     # ---------------------------------------------------------------- plan
     def _plan(self, state: State) -> str:

@@ -1,8 +1,8 @@
 """Drills: chats of one exchange, bare of words, that ask for one skill many times over.
 
-Looking a score up by its option, finding the best option of an issue, and adding two tables up are what everything later
-rests on. In whole dialogues a model comes upon them late, if at all; in short rows where every other token asks for them it
-learns them within minutes. Numbers come from generated training dilemmas.
+Looking a score up by its option, finding the best option of an issue by one's own scores, and by the line that adds both
+seats' shares up, are what everything later rests on. In whole dialogues a model comes upon them late, if at all; in short
+rows where every other token asks for them it learns them within minutes. Numbers come from generated training dilemmas.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import numpy as np
 
 from nego_agents.bidding import additive
 from nego_env.scenario import Scenario
-from nego_env.wording import number, together_text
-from nego_trainers.tiny.demonstrators import joint
+from nego_env.wording import number, together, together_text
 from nego_trainers.tiny.lines import Line
 
 Rows = list[list[float]]
@@ -33,11 +32,11 @@ def drill(scenario: Scenario, rng: random.Random) -> tuple[Line, ...]:
     if kind < 0.4:
         rng.shuffle(cells)
         return system, Line("user", "round 1 of 7"), Line("assistant", f"For me {_told(cells)}.")
-    lines, rows = [], own
+    lines, worth = [], additive(own)
     if kind >= 0.55:
-        lines, rows = [f"together {together_text(scenario, [own, other])}"], joint(own, other)
-    worth = additive(rows)
-    best = np.unravel_index(int(np.argmax(worth)), [len(row) for row in rows])
+        lines = [f"together {together_text(scenario, [own, other])}"]
+        worth = additive(together([own, other]))
+    best = np.unravel_index(int(np.argmax(worth)), scenario.counts)
     deal = " ".join(ids[i][int(j)] for i, j in enumerate(best))
     return system, Line("user", "\n".join([*lines, "round 1 of 7"])), Line("assistant", f"[Propose: {deal}]")
 

@@ -1,7 +1,7 @@
 """Skill probes: what a freshly trained nego-tiny can do, on held-out themes whose words it has never seen.
 
-A release is gated on them (`GATES`): a model that cannot copy its scores, find its own best deal, add two tables up or
-tell a good offer from a bad one has nothing for self-play to make more of.
+A release is gated on them (`GATES`): a model that cannot copy its scores, find its own best deal or the best for both, or tell a
+good offer from a bad one has nothing for self-play to make more of.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from nego_env.accounting import collective_agency
 from nego_env.moves import parse
 from nego_env.rules import Header, State, StopReason, pending, resolve, start, utter
 from nego_env.scenario import Scenario
+from nego_env.wording import together
 from nego_scenarios.generator import generate
-from nego_trainers.tiny.demonstrators import Demonstrator, Heard, Mix, Skill, joint
+from nego_trainers.tiny.demonstrators import Demonstrator, Heard, Mix, Skill
 from nego_trainers.tiny.dialogues import chats, play_demonstrators
 from nego_trainers.tiny.lines import Line
 from nego_trainers.tiny.pretrain import encode
@@ -42,7 +43,7 @@ class Probes:
     own_best: float
     """Issues on which an uninformed proposal picks the option that is best for oneself."""
     joint_best: float
-    """Issues on which a fully informed proposal picks the option with the highest sum."""
+    """Issues on which a fully informed proposal picks the option with the highest sum of both seats' shares."""
     acceptance: float
     """Probability that of two offers the one accepted sooner is worth more to the accepter (area under the ROC curve)."""
     revealing_pays: float
@@ -160,13 +161,13 @@ class _Speaker(Demonstrator):
         heard = {i for seat, i in self.heard.scores if seat != self.seat}
         return everything and (self.skill.reveals == 0 or len(heard) == len(self.scores)) and state.standing is None
 
-    def table(self) -> list[list[float]]:
+    def table(self) -> Sequence[Sequence[float]]:
         """What each option is to be judged by: both tables where it knows them, else its own."""
         theirs = [self.heard.scores.get((1 - self.seat, i)) for i in range(len(self.scores))]
         known = [row for row in theirs if row is not None]
         if self.skill.uses and len(known) == len(self.scores):
-            return joint(self.scores, known)
-        return [list(row) for row in self.scores]
+            return together([self.scores, known])
+        return self.scores
 
 
 def _until(

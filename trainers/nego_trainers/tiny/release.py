@@ -86,12 +86,14 @@ Measured on held-out themes, whose words it never saw:
 {measured}
 
 It reads the *brief* prompt style: its persona, the issues' names, its scores as one table, what the others said and
-published, and what the deal on the table is worth to it. It ends most messages in a tag: `[Reveal: A]`, `[Propose: A2 B1]`,
+published, and what the deal on the table is worth to it. Once another seat has published everything, that style adds up every
+option's share of both seats' best deals (`together A1 42 A2 45`) and gives the other's share of the deal on the table:
+the model looks such sums up, it does not make them. It ends most messages in a tag: `[Reveal: A]`, `[Propose: A2 B1]`,
 `[Accept]`, `[Ask: A]`.
 
 ## What it cannot do
 
 Its words are set phrases and carry no argument; the persona sentence does little beside the table. On an open dilemma what it
 says means nothing. It was shown two seats, two to four issues and two to four options; beyond that it is out of its depth.
-It adds two-digit numbers by feel. It is a test subject, not an adviser.
+Until everything is published it weighs what it was told against its own scores by feel. It is a test subject, not an adviser.
 """
