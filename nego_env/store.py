@@ -7,6 +7,7 @@
 4. One writer at a time: the file itself is locked, and the lock dies with the process.
 5. `FILE.meta.jsonl` holds clocks, costs, finish reasons, hosts and versions: never needed to understand an episode.
 6. `FILE.tokens.jsonl` (`nego_env.tokens`) is written where it is asked for.
+7. A writer that wrote nothing takes what it made away again: files and folders that were not there before.
 """
 
 from __future__ import annotations
@@ -143,28 +144,39 @@ class TranscriptWriter:
         self.notes: list[str] = []
         self.done: dict[int, Progress] = {}
         """By index: what the file holds already."""
+        beside = [meta_path(self.path), *([tokens_path(self.path)] if tokens else [])]
+        self._made = [p for p in (*beside, self.path) if not p.exists()]
+        self._made_folders = [p for p in self.path.parents if not p.exists()]
         self._file = self._lock()
+        self._open = [self._file]
         try:
             self._resume(expected)
             self._meta = meta_path(self.path).open("ab")
+            self._open.append(self._meta)
             self._tokens = _open_tokens(tokens_path(self.path)) if tokens else None
+            self._open += [self._tokens] if self._tokens is not None else []
         except OSError as e:
-            self._file.close()
+            self.close()
             raise TranscriptError(f"{e.filename or self.path}: cannot be written: {e.strerror}") from None
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def _lock(self) -> BinaryIO:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+b", buffering=0)
-        except OSError as e:
-            raise TranscriptError(f"{self.path}: cannot be written: {e.strerror}") from None
-        if not try_lock(file):
-            file.close()
-            raise TranscriptError(f"{self.path}: another process is writing to it; wait for it, or give another --out")
-        return file
+        while True:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                file = self.path.open("a+b", buffering=0)
+            except OSError as e:
+                raise TranscriptError(f"{self.path}: cannot be written: {e.strerror}") from None
+            if not try_lock(file):
+                file.close()
+                raise TranscriptError(
+                    f"{self.path}: another process is writing to it; wait for it, or give another --out"
+                )
+            if _is_at(file, self.path):
+                return file
+            file.close()  # between opening and locking, the writer before took its empty file away: make a new one
 
     def _resume(self, expected: Callable[[int], str] | None) -> None:
         size = self.path.stat().st_size
@@ -228,17 +240,33 @@ class TranscriptWriter:
             ) from None
 
     def close(self) -> None:
-        """Release the file."""
-        self._file.close()
-        self._meta.close()
-        if self._tokens is not None:
-            self._tokens.close()
+        """Release the file. Closing twice does no harm."""
+        if not self._file.closed and self.path in self._made and os.fstat(self._file.fileno()).st_size == 0:
+            self._take_away()  # while it is still locked, so that nobody's first line goes with it
+        for file in reversed(self._open):
+            file.close()
+
+    def _take_away(self) -> None:
+        with contextlib.suppress(OSError):  # Windows keeps an open file: there an empty one stays
+            for made in self._made:
+                if made.exists() and made.stat().st_size == 0:
+                    made.unlink()
+            for folder in self._made_folders:  # the innermost first, as long as nothing is in them
+                folder.rmdir()
 
     def __enter__(self) -> TranscriptWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """The open file is the one the path leads to."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def _open_tokens(path: Path) -> BinaryIO:

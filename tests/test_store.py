@@ -5,6 +5,7 @@
 3. One writer at a time, across processes; the lock dies with its process.
 4. A scored attempt is final; a failed one is followed by the next attempt, an interrupted one by the same again.
 5. The sidecar is never needed.
+6. A writer that wrote nothing leaves nothing behind that was not there before.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import pytest
 from msgspec.structs import replace
 from support import bargain, begin, dilemma, play_out, say, single_line
 
+from nego_env import store
 from nego_env.errors import TranscriptError
 from nego_env.rules import StopReason, fail, resolve, start
 from nego_env.store import EpisodeMeta, TranscriptFile, TranscriptWriter, meta_path, read, read_final
+from nego_env.tokens import tokens_path
 from nego_env.transcript import Transcript, episode_id, header, transcript
 
 AGENTS = ("a", "b")
@@ -327,6 +330,64 @@ def test_a_refused_file_is_not_left_locked(path: Path) -> None:
     written(path, episode(0, seed=1))
     refuses(path, "holds another run")
     TranscriptWriter(path).close()
+
+
+# ---------------------------------------------------------------- nothing written
+def test_nothing_is_left_of_a_run_that_wrote_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), TranscriptWriter(tmp_path / "runs" / "deep" / "run.jsonl", tokens=True):
+        _ = 1 / 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_there_before_stays(path: Path) -> None:
+    path.touch()
+    TranscriptWriter(path, tokens=True).close()
+    assert path.exists()
+    meta_path(path).unlink()
+    tokens_path(path).unlink()
+    path.unlink()
+    meta_path(path).write_bytes(b"{}\n")
+    TranscriptWriter(path).close()
+    assert list(path.parent.iterdir()) == [meta_path(path)]
+
+
+def test_a_folder_keeps_the_runs_that_wrote_something(tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    with TranscriptWriter(folder / "b.jsonl"), TranscriptWriter(folder / "a.jsonl") as writer:
+        writer.write(episode())
+    assert sorted(f.name for f in folder.iterdir()) == ["a.jsonl", "a.jsonl.meta.jsonl"]
+
+
+def test_a_refused_sidecar_leaves_no_empty_transcript(path: Path) -> None:
+    meta_path(path).mkdir()
+    with pytest.raises(TranscriptError, match="cannot be written"):
+        TranscriptWriter(path)
+    assert not path.exists()
+
+
+def test_closing_twice_does_no_harm_to_who_writes_next(path: Path) -> None:
+    first = TranscriptWriter(path)
+    first.close()
+    with TranscriptWriter(path) as second:
+        first.close()
+        second.write(episode())
+    assert list(read(path)) == [episode()]
+
+
+def test_a_file_taken_away_between_opening_and_locking_is_made_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = store.try_lock
+    first = TranscriptWriter(path)
+
+    def locked(file: Any) -> bool:
+        first.close()  # the writer before ends just now, and takes the file away
+        return real(file)
+
+    monkeypatch.setattr(store, "try_lock", locked)
+    with TranscriptWriter(path) as second:
+        second.write(episode())
+    assert list(read(path)) == [episode()]
 
 
 def test_open_and_structured_episodes_may_share_a_file_that_is_only_read(path: Path) -> None:

@@ -114,7 +114,6 @@ class Play:
             raise SettingsError(f"--selfishness is {self.selfishness:g}, it must lie in [0, 1]")
 
     def _play(self, run: Run, episodes: int, out: Path) -> None:
-        from nego_env.commands.leftovers import nothing_empty
         from nego_env.commands.watching import watched
         from nego_env.rollout import rollout, run_blocking
         from nego_env.store import TranscriptWriter
@@ -137,7 +136,7 @@ class Play:
                     if stage is not None:
                         await stage.show(t)
 
-        with nothing_empty(out), TranscriptWriter(out, run.id) as writer:
+        with TranscriptWriter(out, run.id) as writer:
             for note in writer.notes:
                 print(f"nego: note: {note}", file=sys.stderr)
             _announce(run, writer, episodes)

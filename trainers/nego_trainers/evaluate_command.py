@@ -81,7 +81,6 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluates; returns 0, 1 when not one episode could be scored, or 130 when it was interrupted."""
-        from nego_env.commands.leftovers import nothing_empty_in
         from nego_trainers.plots import check_matplotlib, plot
 
         self._check()
@@ -91,8 +90,7 @@ class Evaluate:
         out = self.out or _new_folder(self.suite)
         with redirect_stdout(sys.stderr) if self.json else nullcontext():  # agents may print: stdout is for our line
             try:
-                with nothing_empty_in(out):
-                    results = self._evaluate(out)
+                results = self._evaluate(out)
                 _save(out / "results.json", results.to_json())  # a judge that stops the run costs its part alone
                 compared = [] if judge is None else self._compare(results, judge)
             except KeyboardInterrupt:
