@@ -8,6 +8,7 @@ memory window, so that a seat has several rows.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,28 @@ def test_an_adapters_reference_is_its_base(model: Any, ref: Any, tmp_path: Path)
     assert_equal(by_step(adapted, rows, objective, None), trl)
     assert_equal(by_step(adapted, rows, objective, None, share_prompts=False), trl)
     assert_equal(by_step(adapted, rows, objective, ref), trl)
+
+
+def test_a_step_with_nothing_to_learn_moves_nothing(model: Any, tmp_path: Path) -> None:
+    """Not even by an optimizer's momentum or decay, in either engine."""
+    from nego_trainers.trl_adapter import SelfPlayGRPOTrainer, selfplay_config
+
+    rows = weighed(batch())
+    idle = [dataclasses.replace(r, advantage=0.0) for r in rows]
+    by_trl_, by_step_ = copy.deepcopy(model), copy.deepcopy(model)
+    optimizer = torch.optim.AdamW(by_step_.parameters(), lr=1e-2, weight_decay=0.1)
+    reports = [grpo_step(by_step_, given, optimizer, StepOptions(Objective())) for given in (rows, idle, rows)]
+    assert [r.updated for r in reports] == [True, False, True]
+    trainer = SelfPlayGRPOTrainer(
+        by_trl_,
+        lambda step, _: idle if step == 1 else rows,
+        selfplay_config(tmp_path / "run", rows=len(rows), max_steps=3, learning_rate=1e-2),
+        tokenizer=shared_tokenizer(),
+        optimizers=(torch.optim.AdamW(by_trl_.parameters(), lr=1e-2, weight_decay=0.1), None),
+    )
+    trainer.train()
+    for p, q in zip(by_step_.parameters(), by_trl_.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-6)
 
 
 def test_reports_agree(model: Any, ref: Any, tmp_path: Path) -> None:

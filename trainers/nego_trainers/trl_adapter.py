@@ -38,7 +38,7 @@ from nego_trainers.step import StepReport
 
 try:
     from datasets import Dataset
-    from transformers import PrinterCallback, ProgressCallback
+    from transformers import PrinterCallback, ProgressCallback, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
     from trl.models import unwrap_model_for_generation
 except ImportError as e:
@@ -205,9 +205,16 @@ class SelfPlayGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             )
         for printing in (PrinterCallback, ProgressCallback):
             self.remove_callback(printing)  # what to show is the caller's affair
+        self.add_callback(_StandsStill(self))
         for each in (self.model, self.ref_model):
             if each is not None:
                 _add_token_scores(backbone_owner(each))
+
+    def acting(self) -> int:
+        """Rows of this step, in all processes, from which there is something to learn."""
+        rows = [r for r in self.played if self.objective.needs_every_row or r.advantage != 0.0]
+        count = torch.tensor([len(rows)], device=self.accelerator.device)
+        return int(self.accelerator.gather(count).sum())
 
     def _send_telemetry(self) -> None:
         """Nothing is sent anywhere."""
@@ -345,6 +352,19 @@ class SelfPlayGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             drift=s["drift"],
             updated=len(self.played) > skipped,
         )
+
+
+class _StandsStill(TrainerCallback):
+    """Takes no step where there is nothing to learn, as the plain step does: gradients are 0 there, and an optimizer would
+    still move by its momentum and its decay. It passes over parameters that have none."""
+
+    def __init__(self, trainer: SelfPlayGRPOTrainer) -> None:
+        self.trainer = trainer
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The last moment before a step."""
+        if not self.trainer.acting():
+            self.trainer.optimizer.zero_grad(set_to_none=True)
 
 
 @contextlib.contextmanager
