@@ -1,6 +1,6 @@
 """What matters in the recipe? Three seeds each, shorter than the main runs; resumable.
 
-    python -m experiments.ablations            # results/ablations.json
+    python -m experiments.ablations            # results/ablations.json and ablations.png
 
 One thing changes at a time: whose tokens are trained, which tokens, how much is remembered, the size of a group at the same
 number of episodes a step, and whether the opponent is the policy itself or a frozen copy.
@@ -12,6 +12,7 @@ import argparse
 import json
 from typing import Any
 
+from experiments import pictures
 from experiments.field import measure, play_all
 from experiments.learns import START, _told
 from experiments.recipe import GRPO, RESULTS
@@ -65,6 +66,7 @@ def main() -> None:
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "ablations.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    pictures.ablations(told, RESULTS / "ablations.png")
     for name, found in told["metrics"].items():
         print(f"{name:<30} CA {found['ca']}  agreement {found['agreement']}")
 

@@ -15,6 +15,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from experiments import pictures
 from experiments.field import measure, pairs, play_all, scripted
 from experiments.recipe import GRPO, RESULTS, SEEDS, TEMPERATURES, heldout
 from experiments.training import Job, train_all
@@ -163,6 +164,7 @@ def main() -> None:
     found = report(tuple(a.seeds), tuple(a.online_seeds), tuple(a.offline_seeds), at_once=a.jobs)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "learns.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    pictures.learns(found, RESULTS / "learns.png")
     for t, told in found["temperatures"].items():
         print(f"T {t}: start {told['metrics'][START]['ca']}  grpo {told['metrics']['grpo']['ca']}  {told['claims']}")
 
