@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
-import select
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +15,7 @@ from nego_agents import HumanAgent, ScriptedAgent
 from nego_env.errors import AgentError, Leave
 from nego_env.moves import Act, Move
 from nego_env.rules import StopReason
-from nego_env.scenario import Issue, Option, Scenario, Seat, Stakes, encode_scenario
-from nego_env.store import read
+from nego_env.scenario import Issue, Option, Scenario, Seat, Stakes
 
 TRADE = structured([[[9, 0], [1, 0]], [[0, 1], [0, 9]]], [2, 2])
 """The baker wants A1, the miller B2."""
@@ -267,102 +260,6 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [before, Move("Hello.")]
-
-
-ON_ITS_TERMINAL = """
-import fcntl, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from nego_env.cli import main
-sys.exit(main())
-"""
-
-
-class Terminal:
-    """`nego play` with a person on a terminal of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.out = folder / "run.jsonl"
-        scenario = folder / "trade.jsonl"
-        scenario.write_bytes(encode_scenario(TRADE) + b"\n")
-        command = ["play", "--scenario", str(scenario), "--agents", "human", "boulware", "--out", str(self.out)]
-        self.end, theirs = os.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ON_ITS_TERMINAL, *command],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            env={**os.environ, "TERM": "xterm", "INPUTRC": os.devnull},
-        )
-        os.close(theirs)
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.end)
-
-    def type(self, keys: str) -> None:
-        """Keys, as a keyboard sends them."""
-        os.write(self.end, keys.encode())
-
-    def waits(self) -> None:
-        """Wait until it waits for a line: a signal between the prompt and that is acted on with the next key only."""
-        state = Path(f"/proc/{self.process.pid}/stat")
-        calm, until = 0, time.monotonic() + 60
-        while calm < 5 and time.monotonic() < until:
-            sleeps = not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "S"
-            calm = calm + 1 if sleeps else 0
-            time.sleep(0.02)
-
-    def shows(self, text: str) -> str:
-        """What it shows up to and with `text`."""
-        shown, until = "", time.monotonic() + 60
-        while text not in shown:
-            assert select.select([self.end], [], [], max(0, until - time.monotonic()))[0], shown
-            try:
-                shown += os.read(self.end, 4096).decode(errors="replace")
-            except OSError:  # Linux's end of file, once nobody has the other end
-                raise AssertionError(f"it ended without {text!r}: {shown}") from None
-        return shown
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-@pytest.mark.parametrize("how", ["ctrl-c", "ctrl-d", "SIGTERM", "SIGHUP"])
-def test_leaving_a_terminal_is_immediate_and_keeps_the_episode(how: str, tmp_path: Path) -> None:
-    with Terminal(tmp_path) as terminal:
-        terminal.shows("round 1/7, the baker > ")
-        terminal.type("Hello.\r")
-        terminal.shows("round 2/7, the baker > ")
-        terminal.waits()
-        if how.startswith("SIG"):
-            terminal.process.send_signal(getattr(signal, how))
-        else:
-            terminal.type("\x03" if how == "ctrl-c" else "\x04")
-        shown = terminal.shows("replay it: ")
-        assert terminal.process.wait(60) == 0
-    assert "Traceback" not in shown
-    assert "saved: " in shown
-    (t,) = read(terminal.out)
-    assert t.stop is StopReason.INTERRUPTED
-    assert t.error == f"human at seat_0: {'you have left the table' if how == 'ctrl-d' else 'interrupted'}"
-    assert t.utterances[0].text == "Hello."
-    assert [u.seat for u in t.utterances] == ["seat_0", "seat_1"]
-
-
-def test_a_line_can_be_edited_on_a_terminal(tmp_path: Path) -> None:
-    pytest.importorskip("readline")
-    with Terminal(tmp_path) as terminal:
-        terminal.shows("the baker > ")
-        terminal.type("Helo\x1b[Dl\r")
-        terminal.shows("round 2/7")
-        terminal.type("\x04")
-        terminal.shows("replay it: ")
-    (t,) = read(terminal.out)
-    assert t.utterances[0].text == "Hello"
 
 
 def test_input_that_is_no_text_is_one_clear_error() -> None:

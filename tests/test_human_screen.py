@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import select
-import signal
-import struct
-import subprocess
 import sys
 import threading
 import time
@@ -624,95 +620,3 @@ def test_streams_of_ones_own_get_plain_lines(monkeypatch: pytest.MonkeyPatch) ->
     person = HumanAgent()
     assert isinstance(person.stage(), Stage)
     assert type(person.spawn("seat_0", TRADE)).__name__ == "ScreenSeat"
-
-
-# ---------------------------------------------------------------- on a terminal
-ON_ITS_TERMINAL = """
-import fcntl, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from nego_env.cli import main
-sys.exit(main())
-"""
-NOISY = "def agent(view):\n    print('noise behind the screen')\n    return 'I see.'\n"
-GONE = "\x1b[?1049l"
-"""The terminal is as it was."""
-
-
-class Terminal:
-    """`nego play` with a person on a terminal of 100 columns and 30 lines."""
-
-    def __init__(self, folder: Path, *flags: str) -> None:
-        import fcntl
-        import termios
-
-        self.out = folder / "run.jsonl"
-        (folder / "trade.jsonl").write_bytes(encode_scenario(TRADE) + b"\n")
-        (folder / "noisy.py").write_text(NOISY)
-        command = ["play", "--scenario", "trade.jsonl", "--agents", "human", "noisy.py:agent", "--out", "run.jsonl"]
-        self.end, theirs = os.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        environment = {k: v for k, v in os.environ.items() if k not in ("NEGO_PLAIN", "NO_COLOR", "COLUMNS", "LINES")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ON_ITS_TERMINAL, *command, *flags],
-            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=folder,
-            env={**environment, "TERM": "xterm-256color"},
-        )  # fmt: skip
-        os.close(theirs)
-        self.all = ""
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.end)
-
-    def type(self, keys: str) -> None:
-        """Keys, as a keyboard sends them."""
-        os.write(self.end, keys.encode())
-
-    def shows(self, text: str) -> None:
-        """Wait for it."""
-        shown, until = "", time.monotonic() + 90
-        while text not in shown:
-            assert select.select([self.end], [], [], max(0, until - time.monotonic()))[0], shown
-            try:
-                shown += os.read(self.end, 65536).decode(errors="replace")
-            except OSError:  # Linux's end of file, once nobody has the other end
-                raise AssertionError(f"it ended without {text!r}: {shown}") from None
-        self.all += shown
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-@pytest.mark.parametrize("how", ["ctrl-c", "SIGTERM"])
-def test_on_a_terminal_one_key_leaves_and_everything_is_as_it_was(how: str, tmp_path: Path) -> None:
-    with Terminal(tmp_path) as table:
-        table.shows("your turn")
-        table.type("Hello.\r")
-        table.shows("2 of 7")
-        if how == "ctrl-c":
-            table.type("\x03")
-        else:
-            table.process.send_signal(signal.SIGTERM)
-        table.shows("replay it: ")
-        assert table.process.wait(60) == 0
-    assert GONE in table.all
-    assert "Traceback" not in table.all
-    after = table.all[table.all.rindex(GONE) :]
-    assert "noise behind the screen" in after
-    assert "saved: run.jsonl" in after
-    (t,) = read(table.out)
-    assert t.stop is StopReason.INTERRUPTED
-    assert t.error == "human at seat_0: interrupted"
-    assert [u.text for u in t.utterances] == ["Hello.", "I see."]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_plain_is_plain(tmp_path: Path) -> None:
-    with Terminal(tmp_path, "--plain") as table:
-        table.shows("round 1/7, the baker > ")
-        table.type("\x04")
-        table.shows("replay it: ")
-    assert GONE not in table.all
