@@ -32,6 +32,17 @@ def no_key_anywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         pytest.fail("the test key was written or printed:\n" + "\n".join(dict.fromkeys(_SEARCH.found)), pytrace=False)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: sums come out the same on every machine, and small models are faster."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """What a test printed and logged."""
     for title, words in report.sections:

@@ -21,7 +21,6 @@ from safetensors.torch import load_file
 from support import bargain, single_line
 from test_train_grpo import timeless
 from train_support import JUDGE, OneDilemma, policy
-from train_support import one_thread as one_thread
 from train_support import options as grpo_options
 
 from nego_env import cli

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from tiny_models import tiny_model, tiny_tokenizer
-from train_support import one_thread as one_thread
 
 from nego_agents.local.model import LocalModel
 from nego_env.cli import main

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -38,15 +37,9 @@ from nego_env.view import View, seat_randoms, view  # noqa: E402
 from tests.support import bargain, begin, council, dilemma  # noqa: E402
 from tests.tiny_models import shared_tokenizer, tiny_model  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Played = list[tuple[Transcript, EpisodeTokens]]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def local(family: Any = "llama", *, ends: int = 0, **config: Any) -> LocalModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,13 +20,7 @@ from nego_env.rollout import run_blocking  # noqa: E402
 from tests.judge_samples import plan  # noqa: E402
 from tests.tiny_models import shared_tokenizer, tiny_model  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def backend(positions: int = 4096) -> LocalBackend:

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ from nego_trainers.step import StepOptions, StepReport, grpo_step  # noqa: E402
 from tests.gradient_support import Found, assert_equal, batch, by_step, weighed  # noqa: E402
 from tests.scaling_program import settings  # noqa: E402
 from tests.tiny_models import tiny_model  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
@@ -220,14 +222,6 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
         said.seek(0)
         assert code == 0, said.read()[-4000:]
     return out
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.slow

@@ -29,12 +29,9 @@ from nego_trainers.tiny.probes import GATES, Probes, revealing_pays  # noqa: E40
 from nego_trainers.tiny.release import card, save, weights_hash  # noqa: E402
 from nego_trainers.tiny.tokenizer import make_tokenizer  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = Recipe(steps=20, rows=8, lr=1.5e-2, vocabulary=640, width=32, layers=2, heads=2, inner=64, warmup=2)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

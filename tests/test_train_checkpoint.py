@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from train_support import one_thread as one_thread
 
 from nego_env.errors import SettingsError, TranscriptError
 from nego_trainers.checkpoint import (

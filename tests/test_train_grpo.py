@@ -23,7 +23,6 @@ import torch
 from safetensors.torch import load_file
 from support import bargain
 from train_support import JUDGE, OneDilemma, options, policy
-from train_support import one_thread as one_thread
 
 from nego_env import cli
 from nego_env.agents import Reply

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from support import dilemma
 
 from nego_env.scenario import Scenario
@@ -44,14 +42,3 @@ def policy(settings: GRPOSettings, seed: int = 0) -> Policy:
     found = dilemma()
     texts = [found.task, *(s.persona for s in found.seats), "You may speak, propose, accept or walk away."]
     return fresh_policy(settings, random_model(texts, seed))
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Torch on one thread."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
