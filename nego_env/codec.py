@@ -197,7 +197,7 @@ class SeatCoder:
 
     def shown(self, state: State, seat: int, *, noop: bool = False) -> Shown:
         """What the seat sees now, but for the round, the questions and what was published."""
-        completing, may_walk = state.phase == "completion", len(state.utterances) >= len(state.accepted)  # `can_walk`
+        completing, may_walk = state.phase == "completion", can_walk(state)
         speaking = seat == state.seat and state.phase == "dialogue" and state.awaiting == "utterance"
         key = seat, state.standing, state.accepted, state.walked, speaking, may_walk, completing, noop
         found = self._kept_shown.get(key)
