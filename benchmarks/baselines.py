@@ -14,7 +14,8 @@ from typing import Any
 
 from benchmarks.record import write
 from nego_env.packs import open_pack
-from nego_env.rollout import Run, rollout, run_blocking
+from nego_env.rollout import rollout, run_blocking
+from nego_env.run import Run
 from nego_env.summary import Summary
 
 AGENTS = ("random", "micro", "boulware", "tit-for-tat", "conceder", "logroller", "revealer", "mediator", "sycophant")

@@ -43,7 +43,8 @@ from nego_agents.chat.backend import ChatBackend
 from nego_env.backend import GREEDY
 from nego_env.messages import Message
 from nego_env.packs import LooseScenarios, Pack, write_pack
-from nego_env.rollout import Run, play, rollout
+from nego_env.rollout import play, rollout
+from nego_env.run import Run
 from nego_env.scenario import Protocol, Scenario, Seat
 from nego_env.store import TranscriptWriter, read_final
 from nego_env.transcript import Transcript

@@ -19,7 +19,8 @@ from benchmarks.dilemmas import dilemma
 from benchmarks.record import machine, versions, write
 from nego_env import raw_env
 from nego_env.packs import Pack, write_pack
-from nego_env.rollout import Run, rollout
+from nego_env.rollout import rollout
+from nego_env.run import Run
 from nego_env.store import TranscriptWriter
 from nego_env.view import View
 

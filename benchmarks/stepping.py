@@ -38,7 +38,8 @@ from benchmarks.record import Spread, as_dict, interleaved, machine, ratio, vers
 from nego_env import Act
 from nego_env.codec import ActTable
 from nego_env.packs import LooseScenarios
-from nego_env.rollout import Run, rollout
+from nego_env.rollout import rollout
+from nego_env.run import Run
 from nego_env.scenario import Scenario
 from nego_env.view import View
 

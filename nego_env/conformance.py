@@ -39,8 +39,9 @@ from nego_env.judges import Judge
 from nego_env.judging import resolve_judge
 from nego_env.moves import Move, completion_words
 from nego_env.rollout import play, run_blocking
-from nego_env.rules import State, StopReason, pending, resolve, start
+from nego_env.rules import State, StopReason, pending, start
 from nego_env.scenario import Issue, Option, Scenario, Seat, Stakes, decode_scenario, encode_scenario
+from nego_env.settings import resolve
 from nego_env.transcript import Transcript, decode, header
 from nego_env.verdict import Case, Verdict
 from nego_env.view import View, rules_text, seat_randoms, view

@@ -13,8 +13,9 @@ from nego_env.errors import JudgeError
 from nego_env.judges import Judge
 from nego_env.moves import MAX_CHARS
 from nego_env.registry import entry_points, load_named, load_python
-from nego_env.rules import CodecName, Settings, State, StopReason, case, fail, judged, resolve
+from nego_env.rules import State, StopReason, case, fail, judged
 from nego_env.scenario import Scenario
+from nego_env.settings import CodecName, Settings, resolve
 from nego_env.verdict import Verdict
 
 
@@ -33,7 +34,7 @@ class Terms:
         complete: Literal["agreement", "always"] = "agreement",
         max_chars: int = MAX_CHARS,
     ) -> None:
-        """Settings as for `nego_env.rules.resolve`; codecs may name more seats than a scenario has."""
+        """Settings as for `nego_env.settings.resolve`; codecs may name more seats than a scenario has."""
         self._codecs: CodecName | tuple[CodecName, ...] = codecs if isinstance(codecs, str) else tuple(codecs)
         self._judge = judge
         self._judges: dict[str, Judge] = {}

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from nego_env.agents import AgentLike, NamedAgent, Reply, resolve_agent
 from nego_env.errors import AgentError, MoveError, SettingsError
 from nego_env.face import RENDER_MODES, check_render_mode
-from nego_env.rules import CodecName
 from nego_env.safe_text import visible
 from nego_env.session import ScenarioLike, Session
+from nego_env.settings import CodecName
 from nego_env.transcript import Transcript
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from nego_env.rules import Settings, Utterance
+from nego_env.rules import Utterance
 from nego_env.scenario import Scenario
+from nego_env.settings import Settings
 from nego_env.view import rules_text
 from nego_env.wording import issues_text, line_text, stakes_text
 

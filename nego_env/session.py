@@ -21,17 +21,10 @@ from nego_env.judges import Judge
 from nego_env.judging import Terms, settle
 from nego_env.moves import MAX_CHARS, Move
 from nego_env.packs import LooseScenarios, Shape, Suite, find
-from nego_env.rules import (
-    CodecName,
-    Settings,
-    State,
-    StopReason,
-    fail,
-    start,
-    utter,
-)
+from nego_env.rules import State, StopReason, fail, start, utter
 from nego_env.scenario import Scenario
 from nego_env.seat_writer import TEXT_KEYS, SeatWriter
+from nego_env.settings import CodecName, Settings
 from nego_env.transcript import Transcript, header, transcript
 from nego_env.view import SeatRandom, View, seat_randoms, view, window
 from nego_env.wording import personas_text, revealed_text, said_text, table_text

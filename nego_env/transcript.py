@@ -20,21 +20,10 @@ from msgspec.structs import replace
 from nego_env.accounting import CA_MAX, canonical, collective_agency, gain, passes, reaches, score
 from nego_env.errors import MoveError, SettingsError, TranscriptError
 from nego_env.moves import agreed_deal
-from nego_env.rules import (
-    Header,
-    Settings,
-    State,
-    StopReason,
-    Utterance,
-    check_settings,
-    fail,
-    judged,
-    pending,
-    start,
-    utter,
-)
+from nego_env.rules import Header, State, StopReason, Utterance, fail, judged, pending, start, utter
 from nego_env.safe_text import visible
 from nego_env.scenario import Scenario
+from nego_env.settings import Settings, check_settings
 from nego_env.verdict import Verdict
 
 FORMAT = "nego/1"

@@ -9,8 +9,9 @@ import numpy as np
 
 from nego_env.agents import resolve_agent
 from nego_env.judges import ExactJudge, HeuristicJudge
-from nego_env.rules import State, case, judged, pending, resolve, start, utter
+from nego_env.rules import State, case, judged, pending, start, utter
 from nego_env.scenario import Issue, Option, Protocol, Scenario, Seat, Stakes
+from nego_env.settings import resolve
 from nego_env.transcript import Transcript, header, transcript
 from nego_env.view import View, seat_randoms, view
 

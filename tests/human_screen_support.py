@@ -15,7 +15,8 @@ from nego_agents import HumanAgent
 from nego_agents.human_screen.app import TableScreen
 from nego_agents.human_screen.stage import Stage
 from nego_env.replay.style import Theme
-from nego_env.rollout import Run, rollout
+from nego_env.rollout import rollout
+from nego_env.run import Run
 from nego_env.scenario import Scenario
 from nego_env.store import TranscriptWriter
 from nego_env.transcript import Transcript

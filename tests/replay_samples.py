@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nego_env.judges import ExactJudge, HeuristicJudge
-from nego_env.rules import StopReason, case, fail, judged, pending, resolve, start, utter
+from nego_env.rules import StopReason, case, fail, judged, pending, start, utter
 from nego_env.scenario import Acceptance, Issue, Option, Protocol, Scenario, Seat, Stakes
+from nego_env.settings import resolve
 from nego_env.transcript import Transcript, header, transcript
 
 

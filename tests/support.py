@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from nego_env.judges import ExactJudge, HeuristicJudge, Judge
 from nego_env.moves import Act, Move, tag
-from nego_env.rules import State, case, judged, pending, resolve, start, utter
+from nego_env.rules import State, case, judged, pending, start, utter
 from nego_env.scenario import Acceptance, Issue, Option, Protocol, Scenario, Seat, Stakes
+from nego_env.settings import resolve
 from nego_env.transcript import Transcript, header, transcript
 from nego_env.verdict import Case, Verdict
 

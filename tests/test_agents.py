@@ -41,8 +41,9 @@ from nego_env.accounting import collective_agency, reaches, score
 from nego_env.agents import resolve_agent
 from nego_env.errors import AgentError
 from nego_env.moves import Move
-from nego_env.rules import StopReason, resolve, start, utter
+from nego_env.rules import StopReason, start, utter
 from nego_env.scenario import Issue, Option, Scenario
+from nego_env.settings import resolve
 from nego_env.transcript import header, transcript
 from nego_env.view import seat_randoms, view
 

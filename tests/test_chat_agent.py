@@ -18,8 +18,9 @@ from nego_env.backend import Answer, Sampling
 from nego_env.conformance import check_agent
 from nego_env.errors import AgentError, BackendError, NotFoundError, RunError, SettingsError
 from nego_env.messages import Message
-from nego_env.rollout import Run, play, rollout, run_blocking
+from nego_env.rollout import play, rollout, run_blocking
 from nego_env.rules import StopReason
+from nego_env.run import Run
 from nego_env.scenario import Scenario
 from nego_env.store import TranscriptWriter, read
 from nego_env.transcript import Transcript

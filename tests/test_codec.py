@@ -21,9 +21,10 @@ from nego_env.codec import MAX_FLAT_DEALS, ActTable, SeatCoder, UnicodeText, fea
 from nego_env.errors import MoveError, SettingsError
 from nego_env.moves import Move, parse
 from nego_env.packs import LooseScenarios, Shape
-from nego_env.rules import CodecName, State, utter
+from nego_env.rules import State, utter
 from nego_env.scenario import Scenario, Stakes
 from nego_env.session import Session
+from nego_env.settings import CodecName
 from nego_env.view import VIEW_FIELDS, legal
 
 

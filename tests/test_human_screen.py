@@ -26,8 +26,8 @@ from nego_agents.human_screen.stage import Stage
 from nego_env.cli import main
 from nego_env.errors import Leave
 from nego_env.moves import Act
-from nego_env.rollout import Run
 from nego_env.rules import StopReason
+from nego_env.run import Run
 from nego_env.scenario import Issue, Option, Scenario, Seat, Stakes, encode_scenario
 from nego_env.store import TranscriptWriter, read
 

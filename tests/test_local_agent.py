@@ -27,8 +27,9 @@ from nego_agents.local.sampling import Sampling  # noqa: E402
 from nego_agents.local.sitting import Row, Sitting  # noqa: E402
 from nego_env.errors import NotFoundError  # noqa: E402
 from nego_env.packs import LooseScenarios  # noqa: E402
-from nego_env.rollout import Run, rollout, run_blocking  # noqa: E402
+from nego_env.rollout import rollout, run_blocking  # noqa: E402
 from nego_env.rules import State, StopReason  # noqa: E402
+from nego_env.run import Run  # noqa: E402
 from nego_env.scenario import Scenario  # noqa: E402
 from nego_env.tokens import EpisodeTokens  # noqa: E402
 from nego_env.transcript import Transcript  # noqa: E402

@@ -30,8 +30,9 @@ from support import FixedJudge, bargain, council, dilemma, single_line
 from nego_env import Reply, play
 from nego_env.errors import Leave, SettingsError
 from nego_env.moves import Act, Move
-from nego_env.rollout import Run, rollout
+from nego_env.rollout import rollout
 from nego_env.rules import StopReason
+from nego_env.run import Run
 from nego_env.store import TranscriptWriter, meta_path, read, read_final
 from nego_env.transcript import Transcript
 from nego_env.verdict import Case, Verdict

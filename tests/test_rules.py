@@ -31,21 +31,9 @@ from support import (
 from nego_env.errors import MoveError, SettingsError
 from nego_env.judges import ExactJudge
 from nego_env.moves import Act, Move
-from nego_env.rules import (
-    Due,
-    Revealed,
-    Standing,
-    State,
-    StopReason,
-    case,
-    fail,
-    finalizer,
-    judged,
-    pending,
-    resolve,
-    utter,
-)
+from nego_env.rules import Due, Revealed, Standing, State, StopReason, case, fail, finalizer, judged, pending, utter
 from nego_env.scenario import Scenario
+from nego_env.settings import resolve
 from nego_env.transcript import decode, transcript
 from nego_env.verdict import Verdict
 

@@ -18,7 +18,8 @@ pytest.importorskip("transformers")
 
 from nego_env.agents import NamedAgent  # noqa: E402
 from nego_env.errors import SettingsError  # noqa: E402
-from nego_env.rollout import Run, rollout, run_blocking  # noqa: E402
+from nego_env.rollout import rollout, run_blocking  # noqa: E402
+from nego_env.run import Run  # noqa: E402
 from nego_trainers.batch import WeightedRow  # noqa: E402
 from nego_trainers.forward import can_share, token_scores  # noqa: E402
 from nego_trainers.objective import Objective, kl_k3, policy_loss  # noqa: E402

@@ -21,7 +21,8 @@ from support import bargain, begin, dilemma, play_out, say, single_line
 
 from nego_env import store
 from nego_env.errors import TranscriptError
-from nego_env.rules import StopReason, fail, resolve, start
+from nego_env.rules import StopReason, fail, start
+from nego_env.settings import resolve
 from nego_env.store import EpisodeMeta, TranscriptFile, TranscriptWriter, meta_path, read, read_final
 from nego_env.tokens import tokens_path
 from nego_env.transcript import Transcript, episode_id, header, transcript

@@ -15,7 +15,8 @@ from support import bargain
 from nego_env import Transcript, View
 from nego_env.agents import Reply
 from nego_env.errors import TranscriptError
-from nego_env.rollout import Run, rollout, run_blocking
+from nego_env.rollout import rollout, run_blocking
+from nego_env.run import Run
 from nego_env.store import TranscriptWriter, read_final
 from nego_env.tokens import EpisodeTokens, read_tokens, tokens_path
 

@@ -30,8 +30,9 @@ from support import (
 
 from nego_env.errors import TranscriptError
 from nego_env.moves import Act, Move
-from nego_env.rules import StopReason, fail, resolve
+from nego_env.rules import StopReason, fail
 from nego_env.scenario import Scenario, Seat, Stakes
+from nego_env.settings import resolve
 from nego_env.transcript import FORMAT, Transcript, decode, episode_id, header, transcript
 from nego_env.verdict import Verdict
 

@@ -21,7 +21,8 @@ from nego_agents import HumanAgent
 from nego_agents.chat.agent import ChatAgent
 from nego_env.commands.growing import Growing
 from nego_env.commands.watching import watched
-from nego_env.rollout import Run, play, rollout
+from nego_env.rollout import play, rollout
+from nego_env.run import Run
 from nego_env.scenario import Scenario
 from nego_env.speaking import heard, spoken
 from nego_env.view import View, seat_randoms, view

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     from nego_env.packs import Suite
-    from nego_env.rollout import Run
+    from nego_env.run import Run
     from nego_env.store import TranscriptWriter
     from nego_env.transcript import Transcript
 
@@ -78,7 +78,7 @@ class Play:
         return self._report(run, out, episodes)
 
     def _run(self) -> Run:
-        from nego_env.rollout import Run
+        from nego_env.run import Run
         from nego_env.session import as_suite
 
         suite = as_suite(self.scenario)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nego_env.rollout import Run
+from nego_env.run import Run
 from nego_env.view import View
 
 Hear = Callable[[View, str], None]

@@ -16,9 +16,11 @@ import numpy as np
 from nego_env.agents import NamedAgent
 from nego_env.errors import AgentError
 from nego_env.packs import LooseScenarios
-from nego_env.rollout import Run, rollout, run_blocking
-from nego_env.rules import Settings, StopReason
+from nego_env.rollout import rollout, run_blocking
+from nego_env.rules import StopReason
+from nego_env.run import Run
 from nego_env.scenario import Scenario
+from nego_env.settings import Settings
 from nego_env.store import TranscriptWriter, read
 from nego_env.tokens import EpisodeTokens, read_tokens
 from nego_env.transcript import Transcript

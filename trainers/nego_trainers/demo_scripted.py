@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nego_env.packs import LooseScenarios
-    from nego_env.rollout import Run
+    from nego_env.run import Run
     from nego_env.statistics import Interval
     from nego_env.summary import Summary
     from nego_env.transcript import Transcript
@@ -37,7 +37,7 @@ def scripted_demo(base: Path | None, *, quick: bool, seed: int, pause: float, as
     from nego_env.packs import open_pack
     from nego_env.replay.plain import plain_console
     from nego_env.replay.style import ANSI
-    from nego_env.rollout import Run
+    from nego_env.run import Run
 
     suite = _suite(QUICK if quick else FULL)
     first = Run(open_pack("heldout").get(DILEMMA), list(PAIR), seed=seed)

@@ -18,7 +18,8 @@ from typing import Any
 from nego_env.agents import AgentLike, NamedAgent, resolve_agent
 from nego_env.errors import SettingsError
 from nego_env.packs import LooseScenarios
-from nego_env.rollout import Run, rollout, run_blocking
+from nego_env.rollout import rollout, run_blocking
+from nego_env.run import Run
 from nego_env.scenario import Scenario
 from nego_env.session import as_suite
 from nego_env.store import TranscriptFile, TranscriptWriter
@@ -60,7 +61,7 @@ def evaluate(
     `premature` is `nego_trainers.references.Premature`. `cross` adds every ordered pair of different entries of one agent.
     `suite`: whatever `nego_env.play` takes, or a list of scenarios; `scenarios` plays the first so many. `out`: a folder for
     the transcripts, resumed when it holds the same run; `tokens` keeps their tokens too. `in_flight` episodes at once.
-    `settings` are those of `nego_env.rollout.Run`: judge, max_rounds, memory, completion, ...
+    `settings` are those of `nego_env.run.Run`: judge, max_rounds, memory, completion, ...
 
     Raises `SettingsError`, `NotFoundError` or `AgentError` before anything is played, `TranscriptError` where `out` holds
     another run.

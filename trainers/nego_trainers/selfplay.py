@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from nego_env.agents import NamedAgent, resolve_agent
 from nego_env.packs import LooseScenarios
-from nego_env.rollout import Run, rollout, run_blocking
+from nego_env.rollout import rollout, run_blocking
+from nego_env.run import Run
 from nego_env.scenario import Scenario
 from nego_env.store import meta_path
 from nego_env.tokens import tokens_path

@@ -21,8 +21,9 @@ from typing import NamedTuple
 from nego_env.errors import ScenarioError
 from nego_env.judges import ExactJudge
 from nego_env.moves import MAX_CHARS, Act, parse, tag
-from nego_env.rules import State, case, judged, pending, resolve, start, utter
+from nego_env.rules import State, case, judged, pending, start, utter
 from nego_env.scenario import Deal, Issue, Option, Scenario, Seat, Stakes
+from nego_env.settings import resolve
 from nego_env.transcript import Transcript, header, transcript
 from nego_scenarios.importers.reading import Imported, Json, about, files_at, one_line, opening, quoted, read_json
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from nego_env.messages import Conversation
-from nego_env.rules import Header, Settings, State, pending, resolve, start, utter
+from nego_env.rules import Header, State, pending, start, utter
 from nego_env.scenario import Scenario
+from nego_env.settings import Settings, resolve
 from nego_env.view import seat_randoms, view
 from nego_scenarios.generator import generate
 from nego_trainers.tiny.demonstrators import Demonstrator, Heard, Mix, draw_skill

@@ -15,8 +15,9 @@ import numpy as np
 
 from nego_env.accounting import collective_agency
 from nego_env.moves import parse
-from nego_env.rules import Header, State, StopReason, pending, resolve, start, utter
+from nego_env.rules import Header, State, StopReason, pending, start, utter
 from nego_env.scenario import Scenario
+from nego_env.settings import resolve
 from nego_env.wording import together
 from nego_scenarios.generator import generate
 from nego_trainers.tiny.demonstrators import Demonstrator, Heard, Mix, Skill
