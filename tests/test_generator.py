@@ -26,9 +26,10 @@ from nego_env.accounting import best_score
 from nego_env.errors import NotFoundError, ScenarioError, SettingsError
 from nego_env.packs import Pack
 from nego_env.scenario import Scenario, decode_scenario, encode_scenario
-from nego_scenarios import generator
+from nego_scenarios import draws, stakes
+from nego_scenarios.casting import LEVELS
 from nego_scenarios.freeze import CELLS, COUNT, measure, suite
-from nego_scenarios.generator import LEVELS, generate, generate_many
+from nego_scenarios.generator import generate, generate_many
 from nego_scenarios.themes import SPLITS, Split, fill, load_theme, read_theme, theme_names, vocabulary
 
 _FUNCTION_WORDS = """
@@ -340,15 +341,15 @@ def test_some_tables_of_three_or_four_may_outvote_a_seat(drawn: list[Scenario]) 
 
 def test_apportion_gives_away_the_whole_total() -> None:
     # 10 in the proportion 3:3:3 is 3.33 each; the one left over goes to the first of equal remainders.
-    assert generator._apportion(10, [3, 3, 3]) == [4, 3, 3]
+    assert stakes.apportion(10, [3, 3, 3]) == [4, 3, 3]
     # 7 in the proportion 5:1 is 5.83 and 1.17: the larger remainder gets it.
-    assert generator._apportion(7, [5, 1]) == [6, 1]
+    assert stakes.apportion(7, [5, 1]) == [6, 1]
 
 
 def test_walk_away_values_are_lowered_to_a_deal_that_is_there() -> None:
     # One issue, reversed orders, 10 and 20 at best: the middle option gives 60 % and 50 %, the others 0 to somebody.
-    numbers = generator._Numbers([[[10, 6, 0]], [[0, 10, 20]]], [[10], [20]], [7, 15], zopa=False)
-    lowered = generator._lowered(numbers)
+    numbers = stakes.Numbers([[[10, 6, 0]], [[0, 10, 20]]], [[10], [20]], [7, 15], zopa=False)
+    lowered = stakes.lowered(numbers)
     assert lowered.walk_away == [6, 10]
     assert lowered.zopa
 
@@ -379,7 +380,7 @@ def test_a_frozen_suite_covers_every_combination(frozen: Pack) -> None:
 def test_a_frozen_suite_is_what_its_generator_writes(frozen: Pack) -> None:
     """Holds for the generator version on record; a later one may give other scenarios, and leaves the files alone."""
     written = frozen.get(frozen.ids()[0]).meta["generator"]
-    if written != f"nego_scenarios.generator/{generator.VERSION}":
+    if written != f"nego_scenarios.generator/{draws.VERSION}":
         pytest.skip(f"the suite was written by {written}")
     for s in suite(frozen.name, 40):  # type: ignore[arg-type]
         assert encode_scenario(frozen.get(s.id)) == encode_scenario(s)

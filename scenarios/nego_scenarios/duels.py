@@ -17,7 +17,8 @@ from collections.abc import Iterable, Sequence
 from nego_env.errors import SettingsError
 from nego_env.packs import LooseScenarios
 from nego_env.scenario import Scenario, encode_scenario
-from nego_scenarios.generator import ISSUES, OPTIONS, generate
+from nego_scenarios.casting import ISSUES, OPTIONS
+from nego_scenarios.generator import generate
 from nego_scenarios.themes import Split
 
 SHAPES = ("2x3", "3x3", "3x4", "4x4")

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from nego_env.accounting import CA_MAX
 from nego_env.packs import PackInfo, write_pack
 from nego_env.scenario import Scenario
-from nego_scenarios.generator import ISSUES, LEVELS, SEATS, generate
+from nego_scenarios.casting import ISSUES, LEVELS, SEATS
+from nego_scenarios.generator import generate
 from nego_scenarios.themes import SPLITS, Split, theme_names
 
 COUNT = 500
