@@ -2,6 +2,8 @@
 
 1. Hypothesis draws the same examples every time, so that a run is repeatable; `NEGO_HYPOTHESIS=explore` draws new ones.
 2. A key stands in the environment, and what the whole run wrote and said is searched for it (`key_search`).
+3. Torch has one thread, in processes that tests start too: on busy cores two of them wait for each other (a test of 17 seconds
+   took more than 600).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from key_search import KEY, Search
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded
 settings.register_profile("default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("explore", settings.get_profile("default"), derandomize=False, max_examples=1000)
 settings.load_profile(os.environ.get("NEGO_HYPOTHESIS", "default"))
