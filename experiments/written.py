@@ -3,7 +3,7 @@
     python -m experiments.written       # results/written.json
 
 One more run of the recipe, with `completion="write"`: the plan is scored by its tag, so a plan that states another deal, or none,
-scores 0. Before and after, on the held-out duels.
+scores 0. Before and after, on the held-out duels, by temperature.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from experiments.field import measure
 from experiments.learns import START, _told
-from experiments.recipe import GRPO, RESULTS
+from experiments.recipe import GRPO, RESULTS, TEMPERATURES
 from experiments.training import Job, train_all
 from nego_env.moves import agreed_deal
 from nego_trainers.evaluate import transcripts
@@ -39,8 +39,12 @@ def main() -> None:
     job = Job("written", "grpo", OPTIONS)
     train_all([job], at_once=1)
     folder = job.out / "best" if (job.out / "best").exists() else job.out / "final"
-    results = measure({f"{START}-written": "nego-tiny", "written": folder}, 1.0, completion="write")
-    told = {n: stated(results, n) | {"ca": _told(results.estimate(n, "ca"))} for n in results.names}
+    told = {}
+    for temperature in TEMPERATURES:
+        results = measure({f"{START}-written": "nego-tiny", "written": folder}, temperature, completion="write")
+        told[f"{temperature:g}"] = {
+            n: stated(results, n) | {"ca": _told(results.estimate(n, "ca"))} for n in results.names
+        }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "written.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
     print(json.dumps(told, indent=1))
