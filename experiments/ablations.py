@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments import pictures
 from experiments.field import measure, play_all
-from experiments.learns import START, _told
+from experiments.learns import START, _told, sampled
 from experiments.recipe import GRPO, RESULTS
 from experiments.training import Job, train_all
 
@@ -59,7 +59,8 @@ def main() -> None:
         "variants": {v: VARIANTS[v] for v in a.variants},
         "temperature": 1.0,
         "metrics": {n: {m: _told(pooled.estimate(n, m)) for m in METRICS} for n in pooled.names},
-        "sampled_tokens": {v: [summaries[j.name]["tokens"] for j in found] for v, found in runs.items()},
+        "trained_tokens": {v: [summaries[j.name]["tokens"] for j in found] for v, found in runs.items()},
+        "sampled_tokens": {v: [sampled(j) for j in found] for v, found in runs.items()},
         "minus_base": {
             v: _told(pooled.difference(v, "base", "ca")) for v in a.variants if v != "base" and "base" in a.variants
         },

@@ -82,9 +82,10 @@ def report(seeds: Seeds, online: Seeds, offline: Seeds, *, at_once: int) -> dict
         "suite": {"name": "heldout_two_seat", "scenarios": 500, "sha256": suite_hash(heldout())},
         "start": _start(),
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in GRPO.items()},
-        "training": {j.name: _training(summaries[j.name]) | {"sampled_tokens": _sampled(j)} for j in runs},
+        "training": {j.name: _training(summaries[j.name]) | {"sampled_tokens": sampled(j)} for j in runs},
         "scripted": {
             "median_of_ordered_pairs": _told(median),
+            "median_without_random": _told(field.median([n for n in pairs(field) if "random" not in n], "ca")),
             "ca": {n: _told(e) for n, e in field.intervals("ca").items()},
             "agreement": {n: round(e.value, 3) for n, e in field.intervals("agreement").items()},
         },
@@ -99,6 +100,7 @@ def _temperature(single: Results, pooled: Results, field: Results, median: Estim
     premature = field.estimate("premature", "ca")
     told: dict[str, Any] = {
         "metrics": {n: {m: _told(pooled.estimate(n, m)) for m in METRICS} for n in pooled.names},
+        "grpo_minus_start": {m: _told(pooled.difference("grpo", START, m)) for m in METRICS},
         "iqm_ca": {n: _told(pooled.estimate(n, "ca", "iqm")) for n in pooled.names},
         "by_seed": {
             n: {m: round(single.estimate(n, m).value, 3) for m in ("ca", "regret", "agreement", "rounds")}
@@ -135,7 +137,7 @@ def _training(summary: dict[str, Any]) -> dict[str, Any]:
     return {k: _plain(summary[k]) for k in keys if k in summary}
 
 
-def _sampled(job: Job) -> int:
+def sampled(job: Job) -> int:
     """Tokens the policies sampled while it trained, cloned or not."""
     lines = (job.out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return sum(int(json.loads(line)["sampled_tokens"]) for line in lines)

@@ -47,7 +47,7 @@ class Caller:
             return await asyncio.wait_for(player.aact(view), self.timeout)
         if self.timeout is not None:
             return await _on_daemon_thread(lambda: player.act(view), self.timeout)
-        return player.act(view)  # type: ignore[no-any-return]  # checked by `nego_env.table`
+        return player.act(view)  # type: ignore[no-any-return]  # checked by `nego_env.live`
 
     def _batch(self, view: View) -> Awaitable[Said]:
         loop = asyncio.get_running_loop()
@@ -91,7 +91,7 @@ class Caller:
             replies = list(await asyncio.wait_for(replies, self.timeout))
         if len(replies) != len(views):
             raise AgentError(f"act_batch returned {len(replies)} replies for {len(views)} views")
-        return replies  # type: ignore[no-any-return]  # each is checked by `nego_env.table`
+        return replies  # type: ignore[no-any-return]  # each is checked by `nego_env.live`
 
 
 def stopping(e: BaseException) -> bool:
@@ -108,7 +108,7 @@ def _settle_future(
     if error is not None:
         future.set_exception(error)
     else:
-        future.set_result(reply)  # type: ignore[arg-type]  # rubbish is caught by `nego_env.table`
+        future.set_result(reply)  # type: ignore[arg-type]  # rubbish is caught by `nego_env.live`
 
 
 def _consume(task: asyncio.Future[Any]) -> None:

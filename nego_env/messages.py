@@ -31,12 +31,12 @@ from nego_env.wording import (
     number,
     on_table_text,
     personas_text,
+    published_scores,
     revealed_text,
     said_text,
     share,
     stakes_text,
     together_text,
-    whole_table,
 )
 
 Style = Literal["full", "brief"]
@@ -246,7 +246,7 @@ _RENDERERS: dict[str, _Renderer] = {"full": _Full(), "brief": _Brief()}
 
 def _tables(view: View) -> dict[str, list[tuple[float, ...]]]:
     """All scores of each other seat that has published every issue."""
-    found = {s: whole_table(view.scenario, view.revealed, s) for s in view.scenario.seat_ids if s != view.seat}
+    found = {s: published_scores(view.scenario, view.revealed, s) for s in view.scenario.seat_ids if s != view.seat}
     return {seat: rows for seat, rows in found.items() if rows}
 
 

@@ -22,11 +22,11 @@ from typing import Any, TypeVar, overload
 from nego_env.agents import AgentLike
 from nego_env.calling import Caller
 from nego_env.errors import SettingsError
+from nego_env.live import LiveEpisode
 from nego_env.rules import StopReason, fail, start
 from nego_env.run import Run
 from nego_env.session import ScenarioLike
 from nego_env.store import TranscriptWriter, read_final
-from nego_env.table import Table
 from nego_env.tokens import EpisodeTokens
 from nego_env.transcript import Transcript, header, transcript
 
@@ -98,27 +98,27 @@ class _Engine:
         head = header(
             scenario, settings, tuple(a.name for a in seats), seed=self.run.seed, index=index, attempt=attempt
         )
-        table = Table(self.run, self.callers, scenario, seats, start(scenario, settings, head))
+        live = LiveEpisode(self.run, self.callers, scenario, seats, start(scenario, settings, head))
         try:
-            await table.play()
+            await live.play()
         except asyncio.CancelledError:
-            table.state = fail(table.state, StopReason.INTERRUPTED, "the run was stopped")
-            if table.state.utterances:
-                self._write(table)
+            live.state = fail(live.state, StopReason.INTERRUPTED, "the run was stopped")
+            if live.state.utterances:
+                self._write(live)
             raise
         finally:
-            table.close()
+            live.close()
             self._ended(head.id)
-        if table.left:
+        if live.left:
             self.leaving = True
-        return self._write(table)
+        return self._write(live)
 
-    def _write(self, table: Table) -> Transcript:
-        t = transcript(table.state)
+    def _write(self, live: LiveEpisode) -> Transcript:
+        t = transcript(live.state)
         if self.writer is not None:
-            self.writer.write(t, table.meta(), table.episode_tokens())
+            self.writer.write(t, live.meta(), live.episode_tokens())
         if self.on_tokens is not None:
-            self.on_tokens(t, table.episode_tokens())
+            self.on_tokens(t, live.episode_tokens())
         return t
 
     def _ended(self, episode: str) -> None:

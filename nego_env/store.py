@@ -7,7 +7,7 @@
 4. One writer at a time: the file itself is locked, and the lock dies with the process.
 5. `FILE.meta.jsonl` holds clocks, costs, finish reasons, hosts and versions: never needed to understand an episode.
 6. `FILE.tokens.jsonl` (`nego_env.tokens`) is written where it is asked for.
-7. A writer that wrote nothing takes what it made away again: files and folders that were not there before.
+7. A writer that made its file and wrote no episode to it takes it away again, with the sidecars and folders it made.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -144,17 +145,16 @@ class TranscriptWriter:
         self.notes: list[str] = []
         self.done: dict[int, Progress] = {}
         """By index: what the file holds already."""
-        beside = [meta_path(self.path), *([tokens_path(self.path)] if tokens else [])]
-        self._made = [p for p in (*beside, self.path) if not p.exists()]
-        self._made_folders = [p for p in self.path.parents if not p.exists()]
-        self._file = self._lock()
-        self._open = [self._file]
+        self._made: list[Path] = []
+        self._made_folders: list[Path] = []
+        self._sidecars = [meta_path(self.path), *([tokens_path(self.path)] if tokens else [])]
+        self._open = contextlib.ExitStack()  # closes the rest when one cannot be closed
+        self._file = self._open.enter_context(self._lock())
+        self._open.callback(self._take_away)  # with the sidecars closed and the lock still held
         try:
             self._resume(expected)
-            self._meta = meta_path(self.path).open("ab")
-            self._open.append(self._meta)
-            self._tokens = _open_tokens(tokens_path(self.path)) if tokens else None
-            self._open += [self._tokens] if self._tokens is not None else []
+            self._meta = self._open.enter_context(meta_path(self.path).open("ab", buffering=0))
+            self._tokens = self._open.enter_context(_open_tokens(tokens_path(self.path))) if tokens else None
         except OSError as e:
             self.close()
             raise TranscriptError(f"{e.filename or self.path}: cannot be written: {e.strerror}") from None
@@ -162,12 +162,21 @@ class TranscriptWriter:
             self.close()
             raise
 
-    def _lock(self) -> BinaryIO:
-        while True:
+    def _lock(self) -> FileIO:
+        """The file, open and locked. Between opening and locking, a writer before may have taken its empty file away (and the
+        folder, between making and opening): then another one is made."""
+        why = "it is taken away again and again"
+        for _ in range(10):
+            self._made_folders = [f for f in self.path.parents if not f.exists()]
+            self._made = [f for f in (*self._sidecars, self.path) if not f.exists()]
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 file = self.path.open("a+b", buffering=0)
+            except FileNotFoundError as e:
+                why = str(e.strerror)
+                continue
             except OSError as e:
+                _remove_folders(self._made_folders)
                 raise TranscriptError(f"{self.path}: cannot be written: {e.strerror}") from None
             if not try_lock(file):
                 file.close()
@@ -176,7 +185,9 @@ class TranscriptWriter:
                 )
             if _is_at(file, self.path):
                 return file
-            file.close()  # between opening and locking, the writer before took its empty file away: make a new one
+            file.close()
+        _remove_folders(self._made_folders)
+        raise TranscriptError(f"{self.path}: cannot be written: {why}")
 
     def _resume(self, expected: Callable[[int], str] | None) -> None:
         size = self.path.stat().st_size
@@ -216,43 +227,26 @@ class TranscriptWriter:
         """Append one episode: its tokens, where they are written, then the transcript, then its line in the sidecar. Raises
         `TranscriptError` when there is no room, and leaves no half line behind."""
         if self._tokens is not None and tokens is not None:
-            try:
-                self._tokens.write(msgspec.json.encode(tokens) + b"\n")
-                self._tokens.flush()
-            except OSError as e:
-                raise TranscriptError(f"{tokens_path(self.path)}: cannot be written: {e.strerror}") from None
-        self._append(t.encode() + b"\n")
+            _append(self._tokens, tokens_path(self.path), msgspec.json.encode(tokens) + b"\n")
+        _append(self._file, self.path, t.encode() + b"\n")
         if meta is not None:
-            self._meta.write(msgspec.json.encode(meta) + b"\n")
-            self._meta.flush()
-
-    def _append(self, line: bytes) -> None:
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            rest = memoryview(line)
-            while rest:  # an unbuffered file may take less than it is given
-                rest = rest[self._file.write(rest) :]
-        except OSError as e:
-            with contextlib.suppress(OSError):
-                self._file.truncate(end)
-            raise TranscriptError(
-                f"{self.path}: cannot be written: {e.strerror}; episodes before this one are kept"
-            ) from None
+            _append(self._meta, meta_path(self.path), msgspec.json.encode(meta) + b"\n")
 
     def close(self) -> None:
         """Release the file. Closing twice does no harm."""
-        if not self._file.closed and self.path in self._made and os.fstat(self._file.fileno()).st_size == 0:
-            self._take_away()  # while it is still locked, so that nobody's first line goes with it
-        for file in reversed(self._open):
-            file.close()
+        self._open.close()
 
     def _take_away(self) -> None:
-        with contextlib.suppress(OSError):  # Windows keeps an open file: there an empty one stays
-            for made in self._made:
-                if made.exists() and made.stat().st_size == 0:
+        """What was made and holds nothing, if no episode was written to a file that was not there before."""
+        if self.path not in self._made or os.fstat(self._file.fileno()).st_size or not _is_at(self._file, self.path):
+            return
+        for made in self._made:
+            if made == self.path and sys.platform == "win32":
+                self._file.close()  # Windows takes no open file away, so none that somebody has opened since
+            with contextlib.suppress(OSError):
+                if made.stat().st_size == 0:
                     made.unlink()
-            for folder in self._made_folders:  # the innermost first, as long as nothing is in them
-                folder.rmdir()
+        _remove_folders(self._made_folders)
 
     def __enter__(self) -> TranscriptWriter:
         return self
@@ -261,21 +255,43 @@ class TranscriptWriter:
         self.close()
 
 
-def _is_at(file: BinaryIO, path: Path) -> bool:
-    """The open file is the one the path leads to."""
+def _append(file: FileIO, path: Path, line: bytes) -> None:
+    """A whole line or none of it. Raises `TranscriptError`."""
+    end = file.seek(0, os.SEEK_END)
+    try:
+        rest = memoryview(line)
+        while rest:  # an unbuffered file may take less than it is given
+            rest = rest[file.write(rest) :]
+    except OSError as e:
+        with contextlib.suppress(OSError):
+            file.truncate(end)
+        raise TranscriptError(f"{path}: cannot be written: {e.strerror}; episodes before this one are kept") from None
+
+
+def _is_at(file: FileIO, path: Path) -> bool:
+    """The path still leads to the open file. Where the system cannot tell, it does."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True
 
 
-def _open_tokens(path: Path) -> BinaryIO:
+def _remove_folders(folders: list[Path]) -> None:
+    """The innermost first, as long as nothing is in them."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _open_tokens(path: Path) -> FileIO:
     """The token file for appending, a torn last line cut."""
     if path.exists():
         content = path.read_bytes()
         if not content.endswith(b"\n"):
             os.truncate(path, content.rfind(b"\n") + 1)
-    return path.open("ab")
+    return path.open("ab", buffering=0)
 
 
 def _torn(line: bytes) -> bool:

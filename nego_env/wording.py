@@ -93,13 +93,13 @@ def revealed_text(scenario: Scenario, revealed: Iterable[Revealed]) -> str:
     return "\n".join(lines)
 
 
-def whole_table(scenario: Scenario, revealed: Iterable[Revealed], seat: str) -> list[tuple[float, ...]]:
+def published_scores(scenario: Scenario, revealed: Iterable[Revealed], seat: str) -> list[tuple[float, ...]]:
     """All scores of a seat that has published every issue, by issue and option; empty where some are still its own."""
     rows = {r.issue.upper(): r.scores for r in revealed if r.seat == seat}
     return [rows[i.id.upper()] for i in scenario.issues] if len(rows) == len(scenario.issues) else []
 
 
-def together(tables: Iterable[Sequence[Sequence[float]]]) -> list[list[int]]:
+def added_shares(tables: Iterable[Sequence[Sequence[float]]]) -> list[list[int]]:
     """By issue and option: its share of a seat's best deal, in whole per cent, added up over seats. Scores are by seat, issue
     and option; a seat's best deal takes the best option of each issue."""
     shares = ([[share(x, sum(map(max, rows))) for x in row] for row in rows] for rows in tables)
@@ -107,10 +107,10 @@ def together(tables: Iterable[Sequence[Sequence[float]]]) -> list[list[int]]:
 
 
 def together_text(scenario: Scenario, tables: Iterable[Sequence[Sequence[float]]]) -> str:
-    """`A1 42 A2 45`: what `together` adds up, by option id."""
+    """`A1 42 A2 45`: what `added_shares` adds up, by option id."""
     return " ".join(
         f"{option.id} {x}"
-        for issue, row in zip(scenario.issues, together(tables), strict=True)
+        for issue, row in zip(scenario.issues, added_shares(tables), strict=True)
         for option, x in zip(issue.options, row, strict=True)
     )
 

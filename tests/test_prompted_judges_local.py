@@ -32,10 +32,10 @@ def chats(count: int) -> list[tuple[Message, ...]]:
 
 
 def ask(model: LocalBackend, questions: list[tuple[Message, ...]], sampling: Sampling) -> list[Answer]:
-    async def together() -> list[Answer]:
+    async def added_shares() -> list[Answer]:
         return await asyncio.gather(*(model.complete(q, sampling) for q in questions))
 
-    return run_blocking(together())
+    return run_blocking(added_shares())
 
 
 def test_questions_at_once_are_one_batch_with_the_answers_of_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

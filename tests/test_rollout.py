@@ -681,6 +681,15 @@ def test_the_time_out_binds_a_batch_that_works_while_it_is_listed_and_an_agent_t
         release.set()
 
 
+def test_an_error_in_a_call_of_the_engine_names_no_place() -> None:
+    class Short:
+        def act_batch(self, views: list[View]) -> int:
+            return 3
+
+    t = play(bargain(), [agreeable, Short()], redraws=0)
+    assert str(t.error).endswith("TypeError: 'int' object is not iterable")
+
+
 def test_an_agent_error_says_where_it_comes_from_without_a_folder() -> None:
     def wrong(view: View) -> str:
         raise ValueError("no such word")

@@ -334,6 +334,9 @@ def test_a_refused_file_is_not_left_locked(path: Path) -> None:
 
 
 # ---------------------------------------------------------------- nothing written
+windows_keeps_open_files = pytest.mark.skipif(sys.platform == "win32", reason="takes a file away that is open")
+
+
 def test_nothing_is_left_of_a_run_that_wrote_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), TranscriptWriter(tmp_path / "runs" / "deep" / "run.jsonl", tokens=True):
         _ = 1 / 0
@@ -375,6 +378,34 @@ def test_closing_twice_does_no_harm_to_who_writes_next(path: Path) -> None:
     assert list(read(path)) == [episode()]
 
 
+@windows_keeps_open_files
+def test_what_somebody_else_put_in_its_place_stays(path: Path) -> None:
+    first = TranscriptWriter(path)
+    path.unlink()
+    with TranscriptWriter(path) as second:
+        first.close()
+        second.write(episode())
+    assert list(read(path)) == [episode()]
+
+
+def test_folders_for_a_file_that_cannot_be_are_not_left(tmp_path: Path) -> None:
+    with pytest.raises(TranscriptError, match="cannot be written"):
+        TranscriptWriter(tmp_path / "new" / "deep" / ("long" * 100))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_sidecar_without_room_is_one_clear_error_and_leaves_no_lock(path: Path) -> None:
+    meta_path(path).symlink_to("/dev/full")
+    writer = TranscriptWriter(path)
+    with pytest.raises(TranscriptError, match=r"meta\.jsonl: cannot be written: No space left"):
+        writer.write(episode(), EpisodeMeta("x", 0, "now", 0.0))
+    writer.close()
+    TranscriptWriter(path).close()
+    assert list(read(path)) == [episode()]
+
+
+@windows_keeps_open_files
 def test_a_file_taken_away_between_opening_and_locking_is_made_anew(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,5 @@
-"""Two processes over gloo, a group each, move the weights where one process with both groups moves them."""
+"""Two processes over gloo, a group each, move the weights where one process with both groups moves them, also where one or
+both have nothing to learn from."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ pytest.importorskip("trl")
 
 from nego_trainers.batch import TokenNorm  # noqa: E402
 from nego_trainers.step import StepOptions, grpo_step  # noqa: E402
-from tests.gloo_worker import LR  # noqa: E402
+from tests.gloo_worker import IDLE, idle, optimizer  # noqa: E402
 from tests.gradient_support import batch, weighed  # noqa: E402
 from tests.tiny_models import tiny_model  # noqa: E402
 
@@ -64,12 +65,16 @@ def test_two_processes_step_like_one(tmp_path: Path) -> None:
 
     for token_norm in get_args(TokenNorm):
         model = tiny_model()
-        optimizer = torch.optim.SGD(model.parameters(), lr=LR)
-        for _ in range(2):
-            grpo_step(model, weighed(batch(), token_norm), optimizer, StepOptions(max_grad_norm=None))
-        start, found = dict(tiny_model().named_parameters()), load_file(tmp_path / f"{token_norm}.safetensors")
-        with torch.no_grad():
-            moved = torch.cat([(p - start[name]).flatten() for name, p in model.named_parameters()])
-            apart = torch.cat([(p - found[name]).flatten() for name, p in model.named_parameters()])
-        assert float(moved.norm()) > 0.01
-        assert float(apart.norm() / moved.norm()) < 1e-4
+        mover, rows = optimizer(model), weighed(batch(), token_norm)
+        for without in IDLE:
+            given = [x for r in rows for x in (idle([r]) if int(r.row.group) in without else [r])]
+            report = grpo_step(model, given, mover, StepOptions(max_grad_norm=None))
+            assert report.updated == (len(without) < 2)
+        start = dict(tiny_model().named_parameters())
+        for rank in range(2):
+            found = load_file(tmp_path / f"{token_norm}-{rank}.safetensors")
+            with torch.no_grad():
+                moved = torch.cat([(p - start[name]).flatten() for name, p in model.named_parameters()])
+                apart = torch.cat([(p - found[name]).flatten() for name, p in model.named_parameters()])
+            assert float(moved.norm()) > 0.01
+            assert float(apart.norm() / moved.norm()) < 1e-4

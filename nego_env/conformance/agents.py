@@ -27,7 +27,7 @@ def check_agent(
     notices: bool = False,
     deterministic: bool = True,
 ) -> None:
-    """Raises `ConformanceError` at the first promise of the module's docstring that the agent breaks.
+    """Raises `ConformanceError` at the first promise listed in `nego_env.conformance` that the agent breaks.
 
     `kinds` are the dilemmas it plays (None: those it declares as `agent.kinds`, else both); the other kind it must refuse.
     `scenarios` replaces `sample_scenarios()`; `episodes` are played on each, per seating. `notices` allows tags that do not

@@ -31,6 +31,7 @@ def _numpy_state() -> tuple[str, bytes, int, int, float]:
 
 @contextmanager
 def untouched(name: str, scenarios: list[Scenario]) -> Iterator[None]:
+    """Raises where the block changed a scenario."""
     before = [encode_scenario(s) for s in scenarios]
     yield
     for s, was in zip(scenarios, before, strict=True):

@@ -95,6 +95,7 @@ def partner(view: View) -> Move:
 
 
 def play_at(table: list[Any], s: Scenario, episodes: int, seed: int, *, in_flight: int = 1) -> list[Transcript]:
+    """Episodes of these agents, who sit as they are listed: on structured dilemmas with the plan rendered, then written."""
     transcripts: list[Transcript] = []
     for completion in ("render", "write") if s.issues else ("write",):
         transcripts += play(

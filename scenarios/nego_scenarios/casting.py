@@ -39,6 +39,7 @@ class Shape(NamedTuple):
 
 
 def draw_shape(d: Draws, split: Split) -> Shape:
+    """A theme of the split, and how much of everything."""
     return Shape(
         theme=d.pick(theme_names(split)),
         seats=d.between(*SEATS),
@@ -62,6 +63,7 @@ class Cast(NamedTuple):
 
 
 def draw_cast(d: Draws, theme: Theme, seats: int, counts: Sequence[int], level: Level) -> Cast:
+    """Roles and issues of a theme, with `counts[i]` options on issue i, and which issues are opposed."""
     roles = tuple(d.shuffled(theme.roles)[:seats])
     quota = _opposed_quota(level, len(counts))
     chosen = _pick_issues(d.shuffled(theme.issues), roles, len(counts), quota)

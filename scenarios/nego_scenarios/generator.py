@@ -11,7 +11,7 @@
 4. **Words** come from the theme (`nego_scenarios.themes`). A persona is one imperative sentence (arXiv 2603.10476,
    sec. 3.1) that names the seat's heaviest issue, the option it wants there, and the issue it would trade away.
 
-`nego_scenarios.draws` says where randomness comes from. A change to what a seed gives is a new `VERSION`.
+`nego_scenarios.draws` says where randomness comes from, and holds the `VERSION` of what a seed gives.
 """
 
 from __future__ import annotations

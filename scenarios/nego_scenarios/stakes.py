@@ -39,6 +39,7 @@ class Numbers(NamedTuple):
 
 
 def draw_numbers(d: Draws, cast: Cast, level: Level, no_zopa: bool) -> Numbers:
+    """Stakes that leave room for a deal, or with `no_zopa` none; drawn anew up to `ATTEMPTS` times, then made to fit."""
     if no_zopa:
         for _ in range(ATTEMPTS):
             found = _raised(d, _draw_once(d, cast, level))
@@ -62,7 +63,7 @@ def _draw_once(d: Draws, cast: Cast, level: Level) -> Numbers:
         [[(w * v + 50) // 100 for v in curves[k][s]] for k, w in enumerate(weights[s])] for s in range(len(cast.roles))
     ]
     walk_away = [(t * d.between(*WALK_AWAY) + 50) // 100 for t in totals]
-    return Numbers(scores, weights, walk_away, has_zopa(scores, walk_away))
+    return Numbers(scores, weights, walk_away, _has_zopa(scores, walk_away))
 
 
 def _priorities(d: Draws, cast: Cast, level: Level) -> Rows:
@@ -157,7 +158,8 @@ def deal_totals(scores: list[Rows]) -> Ints:
     return np.stack(totals)
 
 
-def has_zopa(scores: list[Rows], walk_away: list[int]) -> bool:
+def _has_zopa(scores: list[Rows], walk_away: list[int]) -> bool:
+    """Some deal reaches every walk-away value."""
     reached = deal_totals(scores) >= np.array(walk_away)[:, None]
     return bool(reached.all(axis=0).any())
 
@@ -175,7 +177,7 @@ def _raised(d: Draws, numbers: Numbers) -> Numbers:
     best = [sum(w) for w in numbers.weights]
     for percent in range(d.between(55, 65), 91, 5):
         walk_away = [(b * percent + 50) // 100 for b in best]
-        if not has_zopa(numbers.scores, walk_away):
+        if not _has_zopa(numbers.scores, walk_away):
             return numbers._replace(walk_away=walk_away, zopa=False)
     return numbers
 

@@ -20,6 +20,7 @@ _WORDS = ("none", "one", "two", "three", "four", "five")
 def write(
     d: Draws, split: Split, seed: int, theme: str, level: Level, cast: Cast, numbers: Numbers, majority: bool
 ) -> Scenario:
+    """The scenario of a cast and its stakes; its id ends in a hash of its content."""
     issues = tuple(_issue(k, issue) for k, issue in enumerate(cast.issues))
     focus = [_focus(numbers, s) for s in range(len(cast.roles))]
     protocol = _protocol(len(cast.roles), majority)

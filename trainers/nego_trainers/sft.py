@@ -73,7 +73,8 @@ class SFTSettings(BaselineSettings):
             )
 
     def rate(self, parameters: int) -> float:
-        """The learning rate for a model of so many parameters: imitation bears larger ones than a noisy advantage does."""
+        """The learning rate for a model of so many parameters: above the smallest, imitation bears larger ones than a
+        noisy advantage does."""
         if self.lr is not None:
             return self.lr
         return LR_LORA if self.lora_rank else LR_SMALL if parameters < SMALL else LR_FULL

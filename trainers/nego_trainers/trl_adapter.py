@@ -153,6 +153,8 @@ class SelfPlayGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     report: StepReport | None = None
     """Of the step that was logged last."""
+    moved = True
+    """The last step had something to learn from, in this process or another."""
     beta: float
 
     def __init__(
@@ -350,21 +352,23 @@ class SelfPlayGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             rows=len(self.played),
             skipped_rows=skipped,
             drift=s["drift"],
-            updated=len(self.played) > skipped,
+            updated=self.moved,
         )
 
 
 class _StandsStill(TrainerCallback):
     """Takes no step where there is nothing to learn, as the plain step does: gradients are 0 there, and an optimizer would
-    still move by its momentum and its decay. It passes over parameters that have none."""
+    still move by its momentum and its decay. It passes over parameters that have none. (DeepSpeed steps inside its
+    backward, before this is asked.)"""
 
     def __init__(self, trainer: SelfPlayGRPOTrainer) -> None:
         self.trainer = trainer
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The last moment before a step."""
-        if not self.trainer.acting():
-            self.trainer.optimizer.zero_grad(set_to_none=True)
+        self.trainer.moved = self.trainer.acting() > 0
+        if not self.trainer.moved:
+            self.trainer.model.zero_grad(set_to_none=True)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 1. A seat **reveals** some of its issues (by tag, or in words), then **proposes**, and **accepts** what leaves it a fair share
    of its own best. Once the other has published everything it proposes the deal with the highest sum of both seats' shares
-   of their best deals (`nego_env.wording.together`); before that, the highest sum of its own scores and those it was told.
+   of their best deals (`nego_env.wording.added_shares`); before that, the highest sum of its own scores and those it was told.
    Where both know everything and refuse what is unfair, sums of shares come to CA 4.85, sums of raw scores to 3.3.
 2. Skill varies by seat: how much it reveals, whether it uses what it hears, where it accepts. A share only haggles (it asks
    for much and gives way as rounds pass), a share is rash (it signs without looking). Bad ways are habits, not noise in
@@ -27,7 +27,7 @@ from nego_agents.bidding import additive
 from nego_env.moves import Act, tag
 from nego_env.rules import State, can_accept
 from nego_env.scenario import Scenario
-from nego_env.wording import number, together, whole_table
+from nego_env.wording import added_shares, number, published_scores
 
 Floats = npt.NDArray[np.float64]
 
@@ -183,7 +183,7 @@ class Demonstrator:
         known = {i for seat, i in self.heard.scores if seat != self.seat} if skill.uses else set()
         theirs = self._published(state)
         if skill.uses and theirs:
-            worth = additive(together([self.scores, theirs]))
+            worth = additive(added_shares([self.scores, theirs]))
         else:
             rows = [np.array(row) for row in self.scores]
             for i in known:
@@ -210,7 +210,7 @@ class Demonstrator:
 
     def _published(self, state: State) -> list[tuple[float, ...]]:
         """The other's scores by issue, where all of them are published; else none."""
-        return whole_table(self.scenario, state.revealed, self.scenario.seat_ids[1 - self.seat])
+        return published_scores(self.scenario, state.revealed, self.scenario.seat_ids[1 - self.seat])
 
     # ---------------------------------------------------------------- plan
     def _plan(self, state: State) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from nego_agents.bidding import additive
 from nego_env.scenario import Scenario
-from nego_env.wording import number, together, together_text
+from nego_env.wording import added_shares, number, together_text
 from nego_trainers.tiny.lines import Line
 
 Rows = list[list[float]]
@@ -35,7 +35,7 @@ def drill(scenario: Scenario, rng: random.Random) -> tuple[Line, ...]:
     lines, worth = [], additive(own)
     if kind >= 0.55:
         lines = [f"together {together_text(scenario, [own, other])}"]
-        worth = additive(together([own, other]))
+        worth = additive(added_shares([own, other]))
     best = np.unravel_index(int(np.argmax(worth)), scenario.counts)
     deal = " ".join(ids[i][int(j)] for i, j in enumerate(best))
     return system, Line("user", "\n".join([*lines, "round 1 of 7"])), Line("assistant", f"[Propose: {deal}]")

@@ -18,7 +18,7 @@ from nego_env.moves import parse
 from nego_env.rules import Header, State, StopReason, pending, start, utter
 from nego_env.scenario import Scenario
 from nego_env.settings import resolve
-from nego_env.wording import together
+from nego_env.wording import added_shares
 from nego_scenarios.generator import generate
 from nego_trainers.tiny.demonstrators import Demonstrator, Heard, Mix, Skill
 from nego_trainers.tiny.dialogues import chats, play_demonstrators
@@ -167,7 +167,7 @@ class _Speaker(Demonstrator):
         theirs = [self.heard.scores.get((1 - self.seat, i)) for i in range(len(self.scores))]
         known = [row for row in theirs if row is not None]
         if self.skill.uses and len(known) == len(self.scores):
-            return together([self.scores, known])
+            return added_shares([self.scores, known])
         return self.scores
 
 

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from nego_trainers.tiny.probes import Probes
 
 WEIGHTS = "model.safetensors"
+SKILLS = {
+    "copying": "copying: own scores said in words that are right",
+    "own_best": "own best: issues on which an uninformed proposal picks the own best option",
+    "joint_best": "joint best: issues on which an informed proposal picks the option with the highest sum of shares",
+    "acceptance": "acceptance: chance that of two offers the one accepted is worth more (0.5 is blind)",
+}
+"""What the card calls the probes of the model; `revealing_pays` is one of the data."""
 
 
 def save(
@@ -56,7 +63,9 @@ def card(facts: dict[str, Any]) -> str:
     """The model card."""
     recipe = facts["recipe"]
     probes = facts["probes"] or {}
-    measured = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in probes.items())
+    drilling = round(recipe["steps"] * recipe["drill_until"])
+    pays = f" (by {probes['revealing_pays']} of Collective Agency)" if "revealing_pays" in probes else ""
+    measured = "\n".join(f"| {said} | {probes[name]} |" for name, said in SKILLS.items() if name in probes)
     return f"""---
 license: apache-2.0
 language: en
@@ -71,10 +80,13 @@ offline, on a CPU, and so that self-play has something to start from.
 
 ## How it was made
 
-`nego pretrain --seed {recipe["seed"]}` (recipe version {facts["recipe_version"]}): {recipe["steps"]} steps of
-{recipe["rows"]} chats between scripted demonstrators of mixed skill over the *training* themes, on one thread.
+`nego pretrain --seed {recipe["seed"]}` (recipe version {facts["recipe_version"]}): {recipe["steps"]} steps on one thread,
+the first {drilling} of {recipe["drill_rows"]} drills (short chats that ask for one skill), the others of
+{recipe["rows"]} chats and {recipe["kept_up"]} drills.
+The chats are those of scripted demonstrators over the *training* themes, at first all clean, at the end of mixed skill.
 No text by anybody else is in it: the dilemmas are generated, and the phrases are this project's own.
-Demonstrators who reveal their scores before they propose do better than those who do not, and both kinds are shown.
+Demonstrators who reveal their scores before they propose do better than those who do not{pays};
+both kinds are shown.
 `nego.json` holds the whole recipe and the hash of the weights.
 
 ## What it can do

@@ -33,7 +33,7 @@ from nego_env.view import seat_randoms, view
 log = logging.getLogger("nego_env")
 
 
-class Table:
+class LiveEpisode:
     """One episode at the table: its state, its players, its clock."""
 
     def __init__(
@@ -194,6 +194,7 @@ def _told(e: BaseException) -> str:
 
 
 def _place(e: BaseException) -> str:
+    """Where it was raised; nothing for the engine's own two files that call agents."""
     trace = e.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
