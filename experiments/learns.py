@@ -20,6 +20,7 @@ from experiments.field import measure, pairs, play_all, scripted
 from experiments.recipe import GRPO, RESULTS, SEEDS, TEMPERATURES, heldout
 from experiments.training import Job, train_all
 from nego_trainers.intervals import Estimate
+from nego_trainers.metrics import read_metrics
 from nego_trainers.results import Results
 
 METRICS = (
@@ -82,7 +83,7 @@ def report(seeds: Seeds, online: Seeds, offline: Seeds, *, at_once: int) -> dict
         "suite": {"name": "heldout_two_seat", "scenarios": 500, "sha256": suite_hash(heldout())},
         "start": _start(),
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in GRPO.items()},
-        "training": {j.name: _training(summaries[j.name]) | {"sampled_tokens": sampled(j)} for j in runs},
+        "training": {j.name: _training(summaries[j.name]) | _measured(j) for j in runs},
         "scripted": {
             "median_of_ordered_pairs": _told(median),
             "median_without_random": _told(field.median([n for n in pairs(field) if "random" not in n], "ca")),
@@ -137,10 +138,15 @@ def _training(summary: dict[str, Any]) -> dict[str, Any]:
     return {k: _plain(summary[k]) for k in keys if k in summary}
 
 
+def _measured(job: Job) -> dict[str, Any]:
+    steps = read_metrics(job.out / "metrics.jsonl")
+    playing = sum(s["rollout_share"] * s["seconds"] for s in steps) / sum(s["seconds"] for s in steps)
+    return {"sampled_tokens": sampled(job), "rollout_share": round(playing, 3)}
+
+
 def sampled(job: Job) -> int:
     """Tokens the policies sampled while it trained, cloned or not."""
-    lines = (job.out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return sum(int(json.loads(line)["sampled_tokens"]) for line in lines)
+    return int(sum(s["sampled_tokens"] for s in read_metrics(job.out / "metrics.jsonl")))
 
 
 def _told(e: Estimate) -> list[float] | None:
