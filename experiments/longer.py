@@ -1,0 +1,48 @@
+"""How far does the recipe go with more steps? Two seeds, two and a half times as long.
+
+python -m experiments.longer        # results/longer.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from experiments.field import measure, play_all
+from experiments.learns import START, _told, folders
+from experiments.recipe import GRPO, RESULTS, TEMPERATURES
+from experiments.training import Job, train_all
+
+STEPS = 160
+OPTIONS = {**GRPO, "steps": STEPS, "eval_every": 32, "save_every": 32}
+
+
+def main() -> None:
+    """The experiment."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[30, 31])
+    parser.add_argument("--jobs", type=int, default=2, help="training runs at a time, one thread each")
+    a = parser.parse_args()
+    runs = [Job(f"longer-{s}", "grpo", {**OPTIONS, "seed": s}) for s in a.seeds]
+    summaries = train_all(runs, at_once=a.jobs)
+    models = folders(runs)
+    play_all(models, TEMPERATURES, at_once=a.jobs)
+    told: dict[str, Any] = {"steps": STEPS, "training": {}, "ca": {}, "by_shape": {}, "agreement": {}}
+    for job in runs:
+        told["training"][job.name] = {k: summaries[job.name][k] for k in ("tokens", "best_step", "wall_seconds_here")}
+    for temperature in TEMPERATURES:
+        pooled = measure(models, temperature).pooled({START: [START], "longer": [j.name for j in runs]})
+        key = f"{temperature:g}"
+        told["ca"][key] = {n: _told(pooled.estimate(n, "ca")) for n in pooled.names}
+        told["agreement"][key] = {n: _told(pooled.estimate(n, "agreement")) for n in pooled.names}
+        told["by_shape"][key] = {
+            s: {n: _told(pooled.where(s).estimate(n, "ca")) for n in pooled.names} for s in pooled.shapes
+        }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "longer.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    print(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()
