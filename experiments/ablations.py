@@ -9,13 +9,13 @@ number of episodes a step, and whether the opponent is the policy itself or a fr
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 from experiments import pictures
 from experiments.field import measure, play_all
-from experiments.learns import START, _told, sampled
+from experiments.learns import START, sampled
 from experiments.recipe import GRPO, RESULTS
+from experiments.record import save, told
 from experiments.training import Job, train_all
 
 STEPS = 30
@@ -52,24 +52,23 @@ def main() -> None:
     play_all(models, [1.0], at_once=a.jobs)
     results = measure(models, 1.0)
     pooled = results.pooled({START: [START]} | {v: [j.name for j in found] for v, found in runs.items()})
-    told = {
+    shown = {
         "steps": STEPS,
         "seeds": a.seeds,
         "base": {k: list(v) if isinstance(v, tuple) else v for k, v in BASE.items()},
         "variants": {v: VARIANTS[v] for v in a.variants},
         "temperature": 1.0,
-        "metrics": {n: {m: _told(pooled.estimate(n, m)) for m in METRICS} for n in pooled.names},
+        "metrics": {n: {m: told(pooled.estimate(n, m)) for m in METRICS} for n in pooled.names},
         "trained_tokens": {v: [summaries[j.name]["tokens"] for j in found] for v, found in runs.items()},
         "sampled_tokens": {v: [sampled(j) for j in found] for v, found in runs.items()},
         "minus_base": {
-            v: _told(pooled.difference(v, "base", "ca")) for v in a.variants if v != "base" and "base" in a.variants
+            v: told(pooled.difference(v, "base", "ca")) for v in a.variants if v != "base" and "base" in a.variants
         },
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "ablations.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
-    pictures.ablations(told, RESULTS / "ablations.png")
-    for name, found in told["metrics"].items():
-        print(f"{name:<30} CA {found['ca']}  agreement {found['agreement']}")
+    save("ablations", shown)
+    pictures.ablations(shown, RESULTS / "ablations.png")
+    for name, m in shown["metrics"].items():
+        print(f"{name:<30} CA {m['ca']}  agreement {m['agreement']}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 from experiments.field import measure
 from experiments.learns import START, folders, jobs
 from experiments.recipe import RESULTS, SEEDS
+from experiments.record import save
 from nego_trainers.metrics import read_metrics
 
 CURVES = (
@@ -88,8 +89,7 @@ def main() -> None:
             for n in pooled.names
         },
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "collapse.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    save("collapse", told)
     plot(told)
     print(json.dumps(told["heldout"], indent=1))
 

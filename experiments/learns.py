@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from experiments import pictures
 from experiments.field import measure, pairs, play_all, scripted
 from experiments.recipe import GRPO, RESULTS, SEEDS, TEMPERATURES, heldout
+from experiments.record import save, told
 from experiments.training import Job, train_all
 from nego_trainers.intervals import Estimate
 from nego_trainers.metrics import read_metrics
@@ -55,9 +55,7 @@ def jobs(seeds: Seeds, online: Seeds = (), offline: Seeds = ()) -> list[Job]:
 
 def folders(runs: list[Job]) -> dict[str, Path | str]:
     """The checkpoint of each run that was best on the validation set (training themes)."""
-    return {START: "nego-tiny"} | {
-        j.name: j.out / "best" if (j.out / "best").exists() else j.out / "final" for j in runs
-    }
+    return {START: "nego-tiny"} | {j.name: j.best for j in runs}
 
 
 def report(seeds: Seeds, online: Seeds, offline: Seeds, *, at_once: int) -> dict[str, Any]:
@@ -85,9 +83,9 @@ def report(seeds: Seeds, online: Seeds, offline: Seeds, *, at_once: int) -> dict
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in GRPO.items()},
         "training": {j.name: _training(summaries[j.name]) | _measured(j) for j in runs},
         "scripted": {
-            "median_of_ordered_pairs": _told(median),
-            "median_without_random": _told(field.median([n for n in pairs(field) if "random" not in n], "ca")),
-            "ca": {n: _told(e) for n, e in field.intervals("ca").items()},
+            "median_of_ordered_pairs": told(median),
+            "median_without_random": told(field.median([n for n in pairs(field) if "random" not in n], "ca")),
+            "ca": {n: told(e) for n, e in field.intervals("ca").items()},
             "agreement": {n: round(e.value, 3) for n, e in field.intervals("agreement").items()},
         },
         "temperatures": temperatures,
@@ -99,15 +97,15 @@ def _temperature(single: Results, pooled: Results, field: Results, median: Estim
     start, grpo = pooled.estimate(START, "regret"), pooled.estimate("grpo", "regret")
     ca = pooled.estimate("grpo", "ca")
     premature = field.estimate("premature", "ca")
-    told: dict[str, Any] = {
-        "metrics": {n: {m: _told(pooled.estimate(n, m)) for m in METRICS} for n in pooled.names},
-        "grpo_minus_start": {m: _told(pooled.difference("grpo", START, m)) for m in METRICS},
-        "iqm_ca": {n: _told(pooled.estimate(n, "ca", "iqm")) for n in pooled.names},
+    shown: dict[str, Any] = {
+        "metrics": {n: {m: told(pooled.estimate(n, m)) for m in METRICS} for n in pooled.names},
+        "grpo_minus_start": {m: told(pooled.difference("grpo", START, m)) for m in METRICS},
+        "iqm_ca": {n: told(pooled.estimate(n, "ca", "iqm")) for n in pooled.names},
         "by_seed": {
             n: {m: round(single.estimate(n, m).value, 3) for m in ("ca", "regret", "agreement", "rounds")}
             for n in single.names
         },
-        "by_shape": {s: {n: _told(pooled.where(s).estimate(n, "ca")) for n in pooled.names} for s in pooled.shapes},
+        "by_shape": {s: {n: told(pooled.where(s).estimate(n, "ca")) for n in pooled.names} for s in pooled.shapes},
         "claims": {
             "regret_at_least_halved": grpo.value <= start.value / 2,
             "regret_fell_by": round(1 - grpo.value / start.value, 3),
@@ -119,11 +117,11 @@ def _temperature(single: Results, pooled: Results, field: Results, median: Estim
     }
     if "rft-offline" in pooled.names:
         difference = pooled.difference("grpo", "rft-offline", "ca")
-        told["claims"]["above_offline_rft"] = difference.low > 0
-        told["minus_offline_rft"] = _told(difference)
+        shown["claims"]["above_offline_rft"] = difference.low > 0
+        shown["minus_offline_rft"] = told(difference)
     if "rft" in pooled.names:
-        told["minus_online_rft"] = _told(pooled.difference("grpo", "rft", "ca"))
-    return told
+        shown["minus_online_rft"] = told(pooled.difference("grpo", "rft", "ca"))
+    return shown
 
 
 def _start() -> dict[str, Any]:
@@ -149,10 +147,6 @@ def sampled(job: Job) -> int:
     return int(sum(s["sampled_tokens"] for s in read_metrics(job.out / "metrics.jsonl")))
 
 
-def _told(e: Estimate) -> list[float] | None:
-    return None if math.isnan(e.value) else [round(x, 4) for x in (e.value, e.low, e.high)]
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
@@ -170,11 +164,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="training runs at a time, one thread each")
     a = parser.parse_args()
     found = report(tuple(a.seeds), tuple(a.online_seeds), tuple(a.offline_seeds), at_once=a.jobs)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "learns.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    save("learns", found)
     pictures.learns(found, RESULTS / "learns.png")
-    for t, told in found["temperatures"].items():
-        print(f"T {t}: start {told['metrics'][START]['ca']}  grpo {told['metrics']['grpo']['ca']}  {told['claims']}")
+    for t, shown in found["temperatures"].items():
+        print(f"T {t}: start {shown['metrics'][START]['ca']}  grpo {shown['metrics']['grpo']['ca']}  {shown['claims']}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""How far does the recipe go with more steps? Two seeds, two and a half times as long.
+"""How far does the recipe go with more steps?
 
-python -m experiments.longer        # results/longer.json
+    python -m experiments.longer        # results/longer.json
+
+Two seeds, two and a half times as long, with everything else as it is.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import json
 from typing import Any
 
 from experiments.field import measure, play_all
-from experiments.learns import START, _told, folders
-from experiments.recipe import GRPO, RESULTS, TEMPERATURES
+from experiments.learns import START, folders
+from experiments.recipe import GRPO, TEMPERATURES
+from experiments.record import save, told
 from experiments.training import Job, train_all
 
 STEPS = 160
@@ -28,20 +31,19 @@ def main() -> None:
     summaries = train_all(runs, at_once=a.jobs)
     models = folders(runs)
     play_all(models, TEMPERATURES, at_once=a.jobs)
-    told: dict[str, Any] = {"steps": STEPS, "training": {}, "ca": {}, "by_shape": {}, "agreement": {}}
+    found: dict[str, Any] = {"steps": STEPS, "training": {}, "ca": {}, "by_shape": {}, "agreement": {}}
     for job in runs:
-        told["training"][job.name] = {k: summaries[job.name][k] for k in ("tokens", "best_step", "wall_seconds_here")}
+        found["training"][job.name] = {k: summaries[job.name][k] for k in ("tokens", "best_step", "wall_seconds_here")}
     for temperature in TEMPERATURES:
         pooled = measure(models, temperature).pooled({START: [START], "longer": [j.name for j in runs]})
         key = f"{temperature:g}"
-        told["ca"][key] = {n: _told(pooled.estimate(n, "ca")) for n in pooled.names}
-        told["agreement"][key] = {n: _told(pooled.estimate(n, "agreement")) for n in pooled.names}
-        told["by_shape"][key] = {
-            s: {n: _told(pooled.where(s).estimate(n, "ca")) for n in pooled.names} for s in pooled.shapes
+        found["ca"][key] = {n: told(pooled.estimate(n, "ca")) for n in pooled.names}
+        found["agreement"][key] = {n: told(pooled.estimate(n, "agreement")) for n in pooled.names}
+        found["by_shape"][key] = {
+            s: {n: told(pooled.where(s).estimate(n, "ca")) for n in pooled.names} for s in pooled.shapes
         }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "longer.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
-    print(json.dumps(told, indent=1))
+    save("longer", found)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,12 @@ class Job:
         return RUNS / self.name
 
     @property
+    def best(self) -> Path:
+        """The checkpoint that was best on the validation set; the last, where it never looked."""
+        best = self.out / "best"
+        return best if best.exists() else self.out / "final"
+
+    @property
     def done(self) -> bool:
         """It has been finished."""
         return (self.out / "summary.json").exists()

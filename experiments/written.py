@@ -12,8 +12,9 @@ import json
 from typing import Any
 
 from experiments.field import measure
-from experiments.learns import START, _told
-from experiments.recipe import GRPO, RESULTS, TEMPERATURES
+from experiments.learns import START
+from experiments.recipe import GRPO, TEMPERATURES
+from experiments.record import save, told
 from experiments.training import Job, train_all
 from nego_env.moves import agreed_deal
 from nego_trainers.evaluate import transcripts
@@ -38,16 +39,14 @@ def main() -> None:
     """The experiment."""
     job = Job("written", "grpo", OPTIONS)
     train_all([job], at_once=1)
-    folder = job.out / "best" if (job.out / "best").exists() else job.out / "final"
-    told = {}
+    found = {}
     for temperature in TEMPERATURES:
-        results = measure({f"{START}-written": "nego-tiny", "written": folder}, temperature, completion="write")
-        told[f"{temperature:g}"] = {
-            n: stated(results, n) | {"ca": _told(results.estimate(n, "ca"))} for n in results.names
+        results = measure({f"{START}-written": "nego-tiny", "written": job.best}, temperature, completion="write")
+        found[f"{temperature:g}"] = {
+            n: stated(results, n) | {"ca": told(results.estimate(n, "ca"))} for n in results.names
         }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "written.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
-    print(json.dumps(told, indent=1))
+    save("written", found)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
