@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 import msgspec
 import numpy as np
 
 from nego_env.errors import JudgeError
 from nego_env.judges import Judge
-from nego_env.moves import MAX_CHARS
 from nego_env.registry import entry_points, load_named, load_python
 from nego_env.rules import State, StopReason, case, fail, judged
 from nego_env.scenario import Scenario
-from nego_env.settings import CodecName, Settings, resolve
+from nego_env.settings import CodecName, Options, Settings, resolve
 from nego_env.verdict import Verdict
 
 
@@ -27,25 +26,13 @@ class Terms:
         *,
         codecs: CodecName | Sequence[CodecName] = "text",
         judge: str | Judge | None = None,
-        max_rounds: int | None = None,
-        memory: int | None = None,
-        selfishness: float = 0.0,
-        completion: Literal["write", "render"] | None = None,
-        complete: Literal["agreement", "always"] = "agreement",
-        max_chars: int = MAX_CHARS,
+        **options: Unpack[Options],
     ) -> None:
         """Settings as for `nego_env.settings.resolve`; codecs may name more seats than a scenario has."""
         self._codecs: CodecName | tuple[CodecName, ...] = codecs if isinstance(codecs, str) else tuple(codecs)
         self._judge = judge
         self._judges: dict[str, Judge] = {}
-        self._options: dict[str, Any] = {
-            "max_rounds": max_rounds,
-            "memory": memory,
-            "selfishness": selfishness,
-            "completion": completion,
-            "complete": complete,
-            "max_chars": max_chars,
-        }
+        self._options = options
 
     def judge(self, scenario: Scenario) -> Judge:
         """Who judges a scenario."""

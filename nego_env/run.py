@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from nego_env.agents import AgentLike, NamedAgent, resolve_agent
 from nego_env.codec import ActTable
 from nego_env.errors import AgentError, SettingsError
 from nego_env.judges import Judge
 from nego_env.judging import Terms
-from nego_env.moves import MAX_CHARS
 from nego_env.packs import Suite
 from nego_env.scenario import Scenario
 from nego_env.session import ScenarioLike, as_suite
-from nego_env.settings import CodecName, Settings
+from nego_env.settings import CodecName, Options, Settings
 from nego_env.transcript import episode_id
 
 
@@ -32,13 +31,9 @@ class Run:
         seed: int = 0,
         judge: str | Judge | None = None,
         codecs: CodecName | Sequence[CodecName] = "text",
-        max_rounds: int | None = None,
-        memory: int | None = None,
-        selfishness: float = 0.0,
-        completion: Literal["write", "render"] | None = None,
-        complete: Literal["agreement", "always"] = "agreement",
-        max_chars: int = MAX_CHARS,
+        **options: Unpack[Options],
     ) -> None:
+        """`options`: settings (`nego_env.settings.resolve`), such as `max_rounds`, `memory` and `selfishness`."""
         if seed < 0:
             raise SettingsError(f"seed is {seed}, it must be at least 0")
         self.suite: Suite = as_suite(scenario)
@@ -46,16 +41,7 @@ class Run:
         if not self.ids:
             raise SettingsError(f"suite {self.suite.name!r} is empty")
         self.seed = seed
-        self.terms = Terms(
-            codecs=codecs,
-            judge=judge,
-            max_rounds=max_rounds,
-            memory=memory,
-            selfishness=selfishness,
-            completion=completion,
-            complete=complete,
-            max_chars=max_chars,
-        )
+        self.terms = Terms(codecs=codecs, judge=judge, **options)
         given: list[Any] = list(agents) if isinstance(agents, (list, tuple)) else [agents]
         if not given:
             raise AgentError("no agents given")

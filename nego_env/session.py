@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Unpack
 
 import numpy as np
 from gymnasium import spaces
@@ -19,12 +19,12 @@ from nego_env.codec import ActTable, Features, Mask, SeatCoder, UnicodeText, fea
 from nego_env.errors import MoveError, SettingsError
 from nego_env.judges import Judge
 from nego_env.judging import Terms, settle
-from nego_env.moves import MAX_CHARS, Move
+from nego_env.moves import Move
 from nego_env.packs import LooseScenarios, Shape, Suite, find
 from nego_env.rules import State, StopReason, fail, start, utter
 from nego_env.scenario import Scenario
 from nego_env.seat_writer import TEXT_KEYS, SeatWriter
-from nego_env.settings import CodecName, Settings
+from nego_env.settings import CodecName, Options, Settings
 from nego_env.transcript import Transcript, header, transcript
 from nego_env.view import SeatRandom, View, seat_randoms, view, window
 from nego_env.wording import personas_text, revealed_text, said_text, table_text
@@ -79,13 +79,8 @@ class Session:
         *,
         codecs: Codecs = "text",
         judge: str | Judge | None = None,
-        max_rounds: int | None = None,
-        memory: int | None = None,
-        selfishness: float = 0.0,
-        completion: Literal["write", "render"] | None = None,
-        complete: Literal["agreement", "always"] = "agreement",
         agents: Sequence[str] | None = None,
-        max_chars: int = MAX_CHARS,
+        **options: Unpack[Options],
     ) -> None:
         self.suite = as_suite(DEFAULT_SCENARIO if scenario is None else scenario)
         self._ids = self.suite.ids()
@@ -97,23 +92,14 @@ class Session:
         self.acts = ActTable(self.shape) if self.shape.options else None
         if "act" in self.codecs:
             (self.acts or ActTable(self.shape)).require_flat()
-        self._terms = Terms(
-            codecs=self.codecs,
-            judge=judge,
-            max_rounds=max_rounds,
-            memory=memory,
-            selfishness=selfishness,
-            completion=completion,
-            complete=complete,
-            max_chars=max_chars,
-        )
+        self._terms = Terms(codecs=self.codecs, judge=judge, **options)
         self.agents = tuple(agents) if agents is not None else None
         if self.agents is not None and len(self.agents) != self.shape.seats:
             raise SettingsError(f"{len(self.agents)} agent names for {self.shape.seats} seats")
         self._cache: OrderedDict[str, _Ready] = OrderedDict()
         # A setting that does not fit is an error here, not at the first reset.
         self.scenario, self.settings, self.coder, self._writer, self.judge = self._load(self._ids[0])
-        self.max_chars = max_chars
+        self.max_chars = self.settings.max_chars
         self.seed: int | None = None
         self.index = -1
         self.state: State | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypedDict
 
 import msgspec
 
@@ -28,6 +28,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_chars: int
     codecs: tuple[CodecName, ...]
     judge: str
+
+
+class Options(TypedDict, total=False):
+    """Settings as a caller may name them, but for codecs and judge; `resolve` has their defaults, `Settings` their meaning."""
+
+    max_rounds: int | None
+    memory: int | None
+    selfishness: float
+    completion: Literal["write", "render"] | None
+    complete: Literal["agreement", "always"]
+    max_chars: int
 
 
 def resolve(
