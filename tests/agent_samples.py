@@ -15,6 +15,11 @@ from nego_env.settings import resolve
 from nego_env.transcript import Transcript, header, transcript
 from nego_env.view import View, seat_randoms, view
 
+NEGOTIATORS = ("boulware", "conceder", "tit-for-tat", "micro", "logroller", "revealer")
+ARCHETYPES = ("stonewaller", "sycophant", "mediator", "injector")
+CAREFUL = (*NEGOTIATORS, *ARCHETYPES)
+"""Everybody who reckons with a walk-away value."""
+
 
 def structured(rows: Sequence[Sequence[Sequence[float]]], walk_away: Sequence[float], rounds: int = 7) -> Scenario:
     """A scenario from scores per seat, issue and option; option ids A1, A2, ..., labels in letters only."""
@@ -93,3 +98,7 @@ def first_view(scenario: Scenario, seat: int = 0) -> View:
     chosen = resolve(scenario)
     head = header(scenario, chosen, ("x",) * scenario.n, seed=1)
     return view(start(scenario, chosen, head), seat_randoms(head, scenario.n), seat)
+
+
+TRADE = structured([[[9, 0], [1, 0]], [[0, 1], [0, 9]]], [2, 2])
+"""The baker wants A1, the miller B2."""

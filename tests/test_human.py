@@ -9,16 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agent_samples import OPEN_TWO, drawn, first_view, play, structured
+from agent_samples import OPEN_TWO, TRADE, drawn, first_view, play
 
 from nego_agents import HumanAgent, ScriptedAgent
 from nego_env.errors import AgentError, Leave
 from nego_env.moves import Act, Move
 from nego_env.rules import StopReason
 from nego_env.scenario import Issue, Option, Scenario, Seat, Stakes
-
-TRADE = structured([[[9, 0], [1, 0]], [[0, 1], [0, 9]]], [2, 2])
-"""The baker wants A1, the miller B2."""
 
 
 def sit(lines: str, scenario: Scenario = TRADE, other: Any = None, **options: Any) -> tuple[Any, str]:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from agent_samples import structured
+from agent_samples import TRADE
 
 from nego_env.rules import StopReason
 from nego_env.scenario import encode_scenario
@@ -20,8 +20,6 @@ from nego_env.store import read
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
-TRADE = structured([[[9, 0], [1, 0]], [[0, 1], [0, 9]]], [2, 2])
-"""The baker wants A1, the miller B2."""
 ON_ITS_TERMINAL = """
 import fcntl, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
